@@ -1,0 +1,90 @@
+"""The `cofusion` command: finds the verb, runs it and turns what goes wrong into one line.
+
+Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli`.
+"""
+
+import os
+import sys
+
+from cofusion.errors import UserError
+
+VERBS = {
+    "fit": "train a network, then test its best weights",
+    "validate": "measure a checkpoint on the validation regions",
+    "test": "measure a checkpoint on the test scenes",
+    "predict": "write the fused test scenes as GeoTIFF",
+}
+
+_HELP = """usage: cofusion VERB --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]
+
+Multispectral and hyperspectral image fusion.
+
+verbs:
+{verbs}
+
+A config is a file or the name of a shipped one; later configs and flags win over earlier ones.
+All flags of a verb: cofusion VERB --help
+
+examples:
+  cofusion fit --config quickstart.yaml
+  cofusion fit --config cave_x4.yaml --config ablation/no_spacam.yaml --data.root DIR
+  cofusion test --config cave_x4.yaml --data.root DIR --ckpt_path runs/cave_x4/fit_0
+"""
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class UsageError(UserError):
+    """Arguments or a config that cannot be understood; ends with status 2."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        args: Arguments after the program's name; those of the process where left out.
+
+    Returns:
+        Exit status: 0, or 1 for an error, 2 for arguments that cannot be understood, 130 after Ctrl-C. With
+        the environment variable `COFUSION_TRACEBACK=1` an error is raised with its traceback instead.
+    """
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):
+        print(_help(), end="")
+        return 0
+    if args[0] == "--version":
+        from cofusion import __version__
+
+        print(f"cofusion {__version__}")
+        return 0
+    if args[0] not in VERBS:
+        return _fail(f"unknown verb {args[0]!r}; choose one of {', '.join(VERBS)}", USAGE)
+    return _run(args[0], args[1:])
+
+
+def _help() -> str:
+    return _HELP.format(verbs="\n".join(f"  {verb:<9} {line}" for verb, line in VERBS.items()))
+
+
+def _run(verb: str, args: list[str]) -> int:
+    try:
+        from cofusion import lightning_cli
+
+        lightning_cli.run(verb, args)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except SystemExit as stop:
+        # Lightning turns Ctrl-C into its own exit; `--help` and `--print_config` leave this way too.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            return _fail("interrupted", INTERRUPTED)
+        return stop.code if isinstance(stop.code, int) else 0
+    except (UserError, OSError) as error:
+        if os.environ.get("COFUSION_TRACEBACK") == "1":
+            raise
+        return _fail(str(error), USAGE if isinstance(error, UsageError) else FAILED)
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"cofusion: error: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,50 @@
+"""What a run says on the terminal, and what it leaves unsaid."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning.pytorch.utilities import rank_zero_only
+
+# Lightning's advertisements, and news about hardware that nobody asked for.
+_CHATTER = ("💡", "TPU available", "Loading `train_dataloader` to estimate")
+_HARMLESS = (
+    # Lightning with PyTorch and with jsonargparse, whose bounds in pyproject.toml take care of it.
+    r"(?s).*JsonargparseDeprecationWarning",
+    r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",
+    r".*isinstance\(treespec, LeafSpec\)",
+    # Only fit writes checkpoints.
+    r".*callbacks used to create the checkpoint need to be provided.*RunCheckpoint",
+    # The whole data set is in memory: one process cuts patches faster than a network uses them.
+    r".*does not have many workers which may be a bottleneck",
+    # Resuming a run goes on in its directory on purpose.
+    r".*Experiment logs directory .* exists and is not empty",
+    r".*Checkpoint directory .* exists and is not empty",
+    # Runs of few batches log once an epoch.
+    r".*The number of training batches .* is smaller than the logging interval",
+)
+
+
+@rank_zero_only
+def say(message: str) -> None:
+    """Print one line; only the first process of a distributed run does."""
+    print(message, flush=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what is known to be harmless here, and only that."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    logger.addFilter(_is_news)
+    try:
+        with warnings.catch_warnings():
+            for message in _HARMLESS:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        logger.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_CHATTER)

@@ -1,0 +1,21 @@
+"""Data: splits, crops that never leak, and the Lightning data module."""
+
+from cofusion.data.module import FusionDataModule
+from cofusion.data.pairs import Batch, Pair, TrainingCrops, WholeRegions
+from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners
+from cofusion.data.splits import Region, Split, Window, load_split
+
+__all__ = [
+    "Batch",
+    "EpochSampler",
+    "FusionDataModule",
+    "Pair",
+    "Region",
+    "ShardSampler",
+    "Split",
+    "TrainingCrops",
+    "WholeRegions",
+    "Window",
+    "allowed_corners",
+    "load_split",
+]

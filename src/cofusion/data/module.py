@@ -1,0 +1,300 @@
+"""The Lightning data module: scenes in, batches of simulated pairs out."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from cofusion.data.pairs import Batch, Pair, TrainingCrops, WholeRegions
+from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners
+from cofusion.data.splits import Region, Window, load_split
+from cofusion.errors import UserError
+from cofusion.scenes import DatasetNotFoundError, SceneSet
+from cofusion.sensors import Preset, ResponseSpec, Sensors
+
+_PARTS = {
+    "fit": ("train", "validation"),
+    "validate": ("validation",),
+    "test": ("test",),
+    "predict": ("test",),
+}
+
+
+class FusionDataModule(LightningDataModule):
+    """Training crops and whole validation and test regions of a data set, degraded by two simulated sensors.
+
+    Every scene is read once, degraded whole once and kept in memory. Validation and test yield whole regions,
+    one per batch, shrunk to the low-resolution grid. No pixel that contributes to one of them contributes to
+    a training crop, the reach of the blur included (see `cofusion.data.allowed_corners`).
+
+    Crops, flips and quarter turns are a function of (seed, epoch, index) alone: the number of workers does
+    not change them, and a run resumed at an epoch sees what an uninterrupted one sees.
+
+    Args:
+        scenes: The data set, a class of cofusion.scenes; called with the root.
+        split: Which parts train, validate and test: a YAML file or the name of a shipped one.
+        scale: Resolution ratio of the two sensors, an integer of at least 2.
+        response: Spectral response of the multispectral sensor: CsvResponse, GaussianResponse or BandPick of
+            cofusion.sensors.
+        root: Folder that holds the scenes, directly or in a folder named like the data set.
+        preset: Blur and decimation of the hyperspectral sensor. paper: 3x3 Gaussian with sigma 0.5, first
+            pixel of each block. wald: Gaussian as wide as a block, block centre.
+        patch: Rows and columns of a training crop in full-resolution pixels, a multiple of scale.
+        batch_size: Crops per training batch (and process).
+        patches_per_epoch: Crops per epoch, over all processes.
+        augment: Whether to flip and turn the training crops.
+        test_scenes: Test on these scenes of the split only; on all of them when left out.
+        num_workers: Processes that cut training crops; 0 cuts them in the training process.
+        seed: Seed of crops, flips and turns.
+
+    Raises:
+        UserError: An argument that cannot be used; reading starts only in `setup`.
+    """
+
+    def __init__(
+        self,
+        scenes: Callable[[Path], SceneSet],
+        split: str,
+        scale: int,
+        response: ResponseSpec,
+        root: Path = Path("data"),
+        preset: Preset = "paper",
+        patch: int = 64,
+        batch_size: int = 8,
+        patches_per_epoch: int = 3920,
+        augment: bool = True,
+        test_scenes: list[str] | None = None,
+        num_workers: int = 0,
+        seed: int = 3407,
+    ) -> None:
+        super().__init__()
+        self.scenes = scenes(Path(root))
+        self.split = load_split(split)
+        self.sensors = Sensors.preset(preset, scale, response(self.scenes.wavelengths))
+        self.preset = preset
+        self.patch = patch
+        self.batch_size = batch_size
+        self.patches_per_epoch = patches_per_epoch
+        self.augment = augment
+        self.num_workers = num_workers
+        self.seed = seed
+        self._regions = {
+            "train": self.split.train,
+            "validation": self.split.validation,
+            "test": _chosen(self.split.test, test_scenes),
+        }
+        self._pairs: dict[str, Pair] = {}
+        self._check_arguments()
+
+    @property
+    def scale(self) -> int:
+        """Resolution ratio `s`."""
+        return self.sensors.scale
+
+    @property
+    def phase(self) -> float:
+        """Where a low-resolution sample sits in its block, in full-resolution pixels."""
+        return self.sensors.phase
+
+    @property
+    def hsi_bands(self) -> int:
+        """Number of hyperspectral bands `C`."""
+        return self.scenes.bands
+
+    @property
+    def msi_bands(self) -> int:
+        """Number of multispectral bands `c`."""
+        return self.sensors.response.msi_bands
+
+    @property
+    def wavelengths(self) -> Tensor:
+        """`(C,)` band centres in nm."""
+        return self.scenes.wavelengths
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What the pairs depend on, for the record of a run; plain values."""
+        response = self.sensors.response
+        return {
+            "dataset": self.scenes.stem,
+            "scaling": self.scenes.scaling,
+            "split": self.split.name,
+            "scale": self.scale,
+            "preset": self.preset,
+            "phase": self.phase,
+            "psf_size": self.sensors.psf.shape[0],
+            "border": self.sensors.border,
+            "response": response.source,
+            "msi_bands": list(response.names),
+        }
+
+    def setup(self, stage: str) -> None:
+        """Read and degrade the scenes that a stage needs and that are not in memory yet.
+
+        Raises:
+            UserError: Scenes without a file (each is named), files that cannot be used, regions or crops that
+                do not fit the scenes.
+        """
+        regions = [region for part in _PARTS[stage] for region in self._regions[part]]
+        names = [name for name in dict.fromkeys(r.scene for r in regions) if name not in self._pairs]
+        self._require(names, stage)
+        turned = {region.scene for region in self.split.train} if self.augment else set()
+        for name in names:
+            scene = self.scenes.read(name)
+            self._pairs[name] = Pair.simulate(scene, self.sensors, flips=name in turned)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Yield batches of random crops; the last, incomplete batch of an epoch is dropped."""
+        world, rank = self._processes()
+        pairs = [self._pairs[region.scene] for region in self.split.train]
+        crops = TrainingCrops(
+            pairs,
+            [self._corners(region) for region in self.split.train],
+            patch=self.patch,
+            scale=self.scale,
+            length=self.patches_per_epoch,
+            seed=self.seed,
+            augment=self.augment,
+        )
+        if self.patches_per_epoch // world < self.batch_size:
+            raise UserError(
+                f"patches_per_epoch {self.patches_per_epoch} over {world} processes is less than one batch "
+                f"of {self.batch_size}; raise it or lower batch_size"
+            )
+        sampler = EpochSampler(crops, world, rank)
+        if self.trainer:
+            # Lightning calls `set_epoch` only after the workers of a resumed run have begun to load.
+            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"])
+        return DataLoader(
+            crops,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=True,
+            collate_fn=_as_is,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            # Forked workers share the memory of this process; spawned ones would get a copy of the cubes.
+            multiprocessing_context="fork" if self.num_workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Yield the validation regions."""
+        return self._whole("validation")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Yield the test regions."""
+        return self._whole("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Yield the test regions."""
+        return self._whole("test")
+
+    def _require(self, names: list[str], stage: str) -> None:
+        try:
+            self.scenes.require(names)
+        except DatasetNotFoundError as error:
+            present = [name for name in names if name not in error.missing]
+            if "test" not in _PARTS[stage] or not present:
+                raise
+            advice = f"or test on those you have: --data.test_scenes '[{', '.join(present)}]'"
+            raise DatasetNotFoundError(self.scenes, error.missing, advice) from None
+
+    def _whole(self, part: str) -> DataLoader[Batch]:
+        world, rank = self._processes()
+        regions = self._regions[part]
+        if len(regions) < world:
+            raise UserError(
+                f"split {self.split.name!r} has {len(regions)} {part} regions for {world} processes; every "
+                f"process needs one, use at most {len(regions)} devices"
+            )
+        scenes = [region.scene for region in regions]
+        named = []
+        for region in regions:
+            window = self._window(region)
+            alone = scenes.count(region.scene) == 1
+            name = region.scene if alone else f"{region.scene}{window}"
+            named.append((name, self._pairs[region.scene], window))
+        data = WholeRegions(named, self.scale)
+        # Cut in this process: a worker would only copy the region once more.
+        return DataLoader(
+            data,
+            batch_size=1,
+            sampler=ShardSampler(data, world, rank),
+            collate_fn=_only,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _corners(self, region: Region) -> Tensor:
+        window = self._window(region)
+        rows, cols = (last - first for first, last in (window.rows, window.cols))
+        if self.patch > min(rows, cols):
+            raise UserError(
+                f"patch {self.patch} is larger than the training region {region.scene}{window} of {rows} x "
+                f"{cols} pixels; use a patch of at most {min(rows, cols)}"
+            )
+        held_out = [
+            self._window(other, scale=1)
+            for other in (*self.split.validation, *self.split.test)
+            if other.scene == region.scene
+        ]
+        corners = allowed_corners(window, held_out, self.patch, self.scale, self.sensors.support)
+        if not len(corners):
+            raise UserError(
+                f"no crop of {self.patch} pixels fits the training region {region.scene}{window} beside the "
+                f"validation and test regions; use a smaller patch"
+            )
+        return corners
+
+    def _window(self, region: Region, scale: int | None = None) -> Window:
+        rows, cols = self._pairs[region.scene].hr_hsi.shape[-2:]
+        return region.within(rows, cols, self.scale if scale is None else scale)
+
+    def _processes(self) -> tuple[int, int]:
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+    def _check_arguments(self) -> None:
+        if self.split.dataset != self.scenes.stem:
+            raise UserError(
+                f"split {self.split.name!r} is for the data set {self.split.dataset!r}, the scenes are "
+                f"{self.scenes.stem!r}; choose a split of the same data set"
+            )
+        everywhere = (*self.split.train, *self.split.validation, *self.split.test)
+        self.scenes.check_names([region.scene for region in everywhere])
+        if self.patch < self.scale or self.patch % self.scale:
+            below = max(self.scale, self.patch // self.scale * self.scale)
+            raise UserError(
+                f"patch {self.patch} is not a multiple of scale {self.scale}; use {below} or "
+                f"{below + self.scale}"
+            )
+        least = {"batch_size": 1, "patches_per_epoch": 1, "num_workers": 0, "seed": 0}
+        for argument, minimum in least.items():
+            if getattr(self, argument) < minimum:
+                raise UserError(f"{argument} must be at least {minimum}, not {getattr(self, argument)}")
+
+
+def _chosen(regions: tuple[Region, ...], scenes: Iterable[str] | None) -> tuple[Region, ...]:
+    if scenes is None:
+        return regions
+    chosen, known = list(scenes), {region.scene: None for region in regions}
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        raise UserError(
+            f"test_scenes: {', '.join(unknown) or 'none given'}; the test scenes of this split are: "
+            f"{', '.join(known)}"
+        )
+    return tuple(region for region in regions if region.scene in chosen)
+
+
+def _as_is(batch: Any) -> Any:
+    # `TrainingCrops.__getitems__` returns a batch already.
+    return batch
+
+
+def _only(samples: list[Batch]) -> Batch:
+    (batch,) = samples
+    return batch

@@ -1,0 +1,9 @@
+"""Networks and classical methods: plain `torch.nn.Module`s without data sets or Lightning.
+
+Every method maps `(lr_hsi (B, C, h, w), hr_msi (B, c, H, W))` to `hr_hsi (B, C, H, W)`.
+"""
+
+from cofusion.models.classical.bicubic import Bicubic
+from cofusion.models.cofusion.network import CoFusion
+
+__all__ = ["Bicubic", "CoFusion"]

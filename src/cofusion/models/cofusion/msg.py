@@ -1,0 +1,76 @@
+"""MSG, the multi-scale generator (section 3.2, equation 1)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cofusion.models.cofusion.layers import ResidualBlock
+
+
+class MSG(nn.Module):
+    """Generate local and global proxy features at full, half and quarter resolution.
+
+    Equation 1: local features run from fine to coarse, `F_c^l = E_c(down2(F_c^{l-1}))`, starting from the
+    HRMSI; proxy features run from coarse to fine, `F_c'^l = E_c'(up2(F_c'^{l+1}))`, starting from the LRHSI.
+    The proxy flow is guided by the HRMSI: the local feature of the same level is concatenated and mixed in
+    before each `E_c'`.
+
+    Args:
+        hsi_bands: Number of HSI bands C.
+        msi_bands: Number of MSI bands c.
+        dim: Width D of every level.
+        depths: Residual blocks in each encoder, from full to quarter resolution.
+    """
+
+    def __init__(self, hsi_bands: int, msi_bands: int, dim: int, depths: Sequence[int]) -> None:
+        super().__init__()
+        self.embed_msi = nn.Conv2d(msi_bands, dim, 3, padding=1)
+        self.embed_hsi = nn.Conv2d(hsi_bands, dim, 3, padding=1)
+        self.local_encoders = nn.ModuleList(_encoder(dim, depth) for depth in depths)
+        self.proxy_encoders = nn.ModuleList(_encoder(dim, depth) for depth in depths)
+        self.guides = nn.ModuleList(nn.Conv2d(2 * dim, dim, 1) for _ in depths)
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Build both pyramids.
+
+        Args:
+            lr_hsi: LRHSI X, `(B, C, h, w)`.
+            hr_msi: HRMSI Y, `(B, c, H, W)`; H and W divisible by 4.
+
+        Returns:
+            Local and proxy features, each a list from level 1 `(B, D, H, W)` to level 3 `(B, D, H/4, W/4)`.
+        """
+        local = self._local_flow(hr_msi)
+        return local, self._proxy_flow(lr_hsi, local)
+
+    def _local_flow(self, hr_msi: Tensor) -> list[Tensor]:
+        x = self.embed_msi(hr_msi)
+        features = [self.local_encoders[0](x)]
+        for encoder in self.local_encoders[1:]:
+            # At factor 2, bilinear interpolation of block centres is the 2x2 block mean.
+            features.append(encoder(F.avg_pool2d(features[-1], 2)))
+        return features
+
+    def _proxy_flow(self, lr_hsi: Tensor, local: list[Tensor]) -> list[Tensor]:
+        x = self.embed_hsi(lr_hsi)
+        features: list[Tensor] = []
+        for guide, encoder, guidance in zip(
+            reversed(self.guides), reversed(self.proxy_encoders), reversed(local), strict=True
+        ):
+            x = resize(x, guidance)
+            x = encoder(guide(torch.cat((x, guidance), 1)))
+            features.insert(0, x)
+        return features
+
+
+def resize(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear interpolation to another map's rows and columns."""
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _encoder(dim: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(dim) for _ in range(depth)))

@@ -1,0 +1,97 @@
+"""Decimation with an explicit phase, and interpolation that knows it.
+
+Keeping one pixel of every `scale` x `scale` block places low-resolution sample `i` at the full-resolution
+coordinate `i * scale + phase`. `phase = 0` keeps each block's first pixel; `phase = (scale - 1) / 2` is the
+block's centre, which is what `torch.nn.functional.interpolate(align_corners=False)` assumes.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cofusion.errors import UserError
+
+Mode = Literal["bilinear", "bicubic"]
+
+# Keys' cubic convolution kernel with the coefficient that torch, OpenCV and MATLAB's neighbours use.
+_CUBIC_A = -0.75
+# The taps of an output sample lie at most two low-resolution samples to either side of its block.
+_REACH = 2
+
+
+def centre_phase(scale: int) -> float:
+    """Return the phase of a block's centre, `(scale - 1) / 2`."""
+    return (scale - 1) / 2
+
+
+def decimate(image: Tensor, scale: int, phase: int = 0) -> Tensor:
+    """Keep rows and columns `phase, phase + scale, ...`.
+
+    Args:
+        image: `(..., rows, cols)`; rows and columns beyond the last whole block are left out.
+        scale: Integer factor, at least 2.
+        phase: The kept position inside each block, `0 <= phase < scale`.
+
+    Returns:
+        `(..., rows // scale, cols // scale)`.
+
+    Raises:
+        UserError: The phase lies outside the block.
+    """
+    if not 0 <= phase < scale:
+        raise UserError(f"phase {phase} lies outside a block of scale {scale}; give 0 to {scale - 1}")
+    rows, cols = image.shape[-2] // scale * scale, image.shape[-1] // scale * scale
+    return image[..., phase:rows:scale, phase:cols:scale]
+
+
+def upsample(lr: Tensor, scale: int, phase: float, mode: Mode = "bicubic") -> Tensor:
+    """Interpolate so that sample `i` returns to the coordinate `i * scale + phase`.
+
+    At the block-centre phase this equals `torch.nn.functional.interpolate(align_corners=False)`. Borders are
+    replicated. Differentiable; the sizes may be symbolic (`torch.export`).
+
+    Args:
+        lr: `(B, bands, h, w)`.
+        scale: Integer factor.
+        phase: Where each low-resolution sample sits in its block, in full-resolution pixels; may be
+            fractional, `0 <= phase <= scale - 1`.
+        mode: `bicubic` (Keys, a = -0.75) or `bilinear`.
+
+    Returns:
+        `(B, bands, h * scale, w * scale)`.
+    """
+    if not 0 <= phase <= scale - 1:
+        raise UserError(f"phase {phase} lies outside a block of scale {scale}; give 0 to {scale - 1}")
+    weights = torch.tensor(_polyphase_weights(scale, phase, mode), dtype=lr.dtype, device=lr.device)
+    batch, bands, h, w = lr.shape
+    image = F.pad(lr, (_REACH,) * 4, mode="replicate").reshape(
+        batch * bands, 1, h + 2 * _REACH, w + 2 * _REACH
+    )
+    # One output channel per position inside the block; interleaving them restores the fine grid.
+    rows = F.conv2d(image, weights[:, None, :, None])
+    rows = rows.transpose(1, 2).reshape(batch * bands, 1, h * scale, w + 2 * _REACH)
+    fine = F.conv2d(rows, weights[:, None, None, :])
+    return fine.permute(0, 2, 3, 1).reshape(batch, bands, h * scale, w * scale)
+
+
+def _polyphase_weights(scale: int, phase: float, mode: Mode) -> list[list[float]]:
+    """Return, for every position inside a block, the weights of the samples `-2 ... 2` around its block."""
+    kernel = _cubic if mode == "bicubic" else _linear
+    positions = [(r - phase) / scale for r in range(scale)]
+    return [[kernel(position - tap) for tap in range(-_REACH, _REACH + 1)] for position in positions]
+
+
+def _linear(distance: float) -> float:
+    return max(0.0, 1.0 - abs(distance))
+
+
+def _cubic(distance: float) -> float:
+    t = math.fabs(distance)
+    if t <= 1:
+        return (_CUBIC_A + 2) * t**3 - (_CUBIC_A + 3) * t**2 + 1
+    if t < 2:
+        return _CUBIC_A * (t**3 - 5 * t**2 + 8 * t - 4)
+    return 0.0

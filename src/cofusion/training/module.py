@@ -1,0 +1,223 @@
+"""The LightningModule: one network, its loss and optimiser, and what is measured."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+
+from cofusion.data import Batch
+from cofusion.errors import UserError
+from cofusion.metrics import fusion_metrics
+from cofusion.models import Bicubic
+from cofusion.sensors import centre_phase
+from cofusion.training.checkpoints import describe
+from cofusion.training.losses import FusionLoss
+from cofusion.training.schedules import Schedule
+
+VALIDATED = ("psnr", "ssim", "sam", "ergas")
+
+# The network's own row in `test_results`, beside those of the baselines.
+FUSED = "fused"
+
+
+class FusionModule(LightningModule):
+    """Train and measure one fusion network.
+
+    In evaluation the network's output is clipped to [0, 1], the range of every reference.
+
+    Args:
+        net: The network: `forward(lr_hsi, hr_msi) -> fused`, for example `cofusion.CoFusion`. On the command
+            line its bands, scale and phase come from `data`.
+        loss: `loss(fused, reference) -> scalar`; left out, it is `cofusion.training.FusionLoss`.
+        optimizer: Makes the optimiser from the network's parameters.
+        lr_scheduler: A curve over the whole run such as `cofusion.training.Cosine`, or any scheduler of
+            `torch.optim.lr_scheduler`; left out, the learning rate stays as it is.
+        lr_interval: Whether the scheduler moves every optimiser `step` or every `epoch`.
+        seed: Seed of what is random inside the network, such as dropout. On the command line it is
+            `seed_everything`.
+
+    Attributes:
+        test_results: After testing, `{method: {scene: {metric: value}}}`, where method is `fused` (the
+            network) or a baseline: `bicubic`, and `bicubic_aligned` where the data's phase is not the block's
+            centre.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: nn.Module | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: Schedule | LRSchedulerCallable | None = None,
+        lr_interval: Literal["step", "epoch"] = "step",
+        seed: int = 3407,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = FusionLoss() if loss is None else loss
+        self.make_optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_interval = lr_interval
+        self.seed = seed
+        self.test_results: dict[str, dict[str, dict[str, float]]] = {}
+        # Not `self.log(..., sync_dist=True)`: with unequal numbers of images per process its mean is wrong.
+        self.means = nn.ModuleDict({name: MeanMetric().set_dtype(torch.float64) for name in VALIDATED})
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """Fuse `lr_hsi (B, C, h, w)` and `hr_msi (B, c, H, W)` to `(B, C, H, W)`; not clipped."""
+        fused: Tensor = self.net(lr_hsi, hr_msi)
+        return fused
+
+    def setup(self, stage: str) -> None:
+        """Give Lightning's model summary an example to count operations with."""
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and data is not None:
+            size = data.patch // data.scale
+            self.example_input_array = (
+                torch.zeros(1, data.hsi_bands, size, size),
+                torch.zeros(1, data.msi_bands, data.patch, data.patch),
+            )
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimiser and the schedule.
+
+        Raises:
+            UserError: The network has nothing to train, or a curve over a run without a planned end.
+        """
+        parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        if not parameters:
+            raise UserError(f"{type(self.net).__name__} has no weights to train; use `cofusion test`")
+        optimizer = self.make_optimizer(parameters)
+        if self.lr_scheduler is None:
+            return optimizer
+        if isinstance(self.lr_scheduler, Schedule):
+            scheduler: Any = self._whole_run(optimizer, self.lr_scheduler)
+        else:
+            scheduler = self.lr_scheduler(optimizer)
+        plan = {"scheduler": scheduler, "interval": self.lr_interval}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Its metric is measured once an epoch.
+            plan |= {"interval": "epoch", "monitor": scheduler.monitor}
+        return {"optimizer": optimizer, "lr_scheduler": plan}
+
+    def _whole_run(self, optimizer: torch.optim.Optimizer, schedule: Schedule) -> LambdaLR:
+        trainer, by_step = self.trainer, self.lr_interval == "step"
+        if trainer.max_epochs in (None, -1) and not (by_step and trainer.max_steps > 0):
+            raise UserError(
+                f"{type(schedule).__name__} spans the run, which has no planned end; set trainer.max_epochs"
+            )
+
+        def progress(done: int) -> float:
+            if not done:
+                # Asking now for the number of steps would start the loader's workers before Lightning has
+                # restored the epoch of a resumed run.
+                return 0.0
+            return done / (trainer.estimated_stepping_batches if by_step else float(trainer.max_epochs or 1))
+
+        return LambdaLR(optimizer, lambda done: schedule(progress(done)))
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed what is random in the network by where training stands, so that a resumed run repeats it."""
+        entropy = (self.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch.
+
+        Raises:
+            UserError: The loss is not finite; the message names the step and the batch.
+        """
+        loss: Tensor = self.loss(self(batch["lr_hsi"], batch["hr_msi"]), batch["hr_hsi"])
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
+                f"batch {batch_idx}: {', '.join(batch['name'])}); check that data or lower the learning rate"
+            )
+        size = len(batch["hr_hsi"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        self.log("loss", loss, prog_bar=True, logger=False, batch_size=size)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the learning rate that the epoch ended with."""
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Measure whole images; `val/*` is the mean over them.
+
+        Returns:
+            `{"fused": (B, C, H, W)}`, clipped to [0, 1].
+        """
+        fused = self._fuse(batch)
+        metrics = fusion_metrics(_scale(batch))
+        for name in VALIDATED:
+            mean: Any = self.means[name]
+            mean(metrics[name](fused, batch["hr_hsi"]))
+            self.log(f"val/{name}", mean, on_epoch=True, prog_bar=name == "psnr", batch_size=len(fused))
+        return {FUSED: fused}
+
+    def on_test_start(self) -> None:
+        """Forget the results of an earlier test."""
+        self.test_results = {}
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Measure the network and the baselines on whole scenes, into `test_results`.
+
+        Returns:
+            `{"fused": (B, C, H, W), "bicubic": (B, C, H, W), ...}`, clipped to [0, 1].
+        """
+        results = {FUSED: self._fuse(batch)}
+        for name, baseline in self._baselines(_scale(batch)).items():
+            results[name] = baseline(batch["lr_hsi"], batch["hr_msi"]).clamp(0, 1)
+        for method, fused in results.items():
+            for metric, function in fusion_metrics(_scale(batch)).items():
+                for scene, value in zip(
+                    batch["name"], function(fused, batch["hr_hsi"]).tolist(), strict=True
+                ):
+                    self.test_results.setdefault(method, {}).setdefault(scene, {})[metric] = value
+        return results
+
+    def on_test_epoch_end(self) -> None:
+        """Bring the scenes of all processes together and log the network's means."""
+        if self.trainer.world_size > 1:
+            self.test_results = _gather(self.test_results, self.trainer.world_size)
+        scenes = list(self.test_results.get(FUSED, {}).values())
+        for metric in scenes[0] if scenes else ():
+            mean = sum(values[metric] for values in scenes) / len(scenes)
+            self.log(f"test/{metric}", mean, sync_dist=True)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return `{"fused": (B, C, H, W)}`, clipped to [0, 1]."""
+        return {FUSED: self._fuse(batch)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Record which network the weights belong to, as plain values."""
+        from cofusion import __version__
+
+        checkpoint["cofusion"] = {"version": __version__, "net": describe(self.net)}
+
+    def _fuse(self, batch: Batch) -> Tensor:
+        fused: Tensor = self(batch["lr_hsi"], batch["hr_msi"])
+        return fused.float().clamp(0, 1)
+
+    def _baselines(self, scale: int) -> dict[str, Bicubic]:
+        baselines = {"bicubic": Bicubic(scale)}
+        phase = getattr(getattr(self.trainer, "datamodule", None), "phase", None)
+        if phase is not None and phase != centre_phase(scale):
+            baselines["bicubic_aligned"] = Bicubic(scale, phase)
+        return baselines
+
+
+def _scale(batch: Batch) -> int:
+    return int(batch["hr_msi"].shape[-1] // batch["lr_hsi"].shape[-1])
+
+
+def _gather(mine: dict[str, dict[str, Any]], world_size: int) -> dict[str, dict[str, Any]]:
+    parts: list[dict[str, dict[str, Any]]] = [{} for _ in range(world_size)]
+    torch.distributed.all_gather_object(parts, mine)
+    methods = dict.fromkeys(method for part in parts for method in part)
+    return {method: {k: v for part in parts for k, v in part.get(method, {}).items()} for method in methods}

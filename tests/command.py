@@ -1,0 +1,49 @@
+"""Running the `cofusion` command in tests, on a network and scenes small enough to train in a second."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+SMALL_NET = ["--model.net.dim=8", "--model.net.spacam_depths=[1,1,1]"]
+# Two epochs of two batches on the CPU, without a word on the way.
+SMALL_RUN = [
+    "--trainer.accelerator=cpu",
+    "--trainer.max_epochs=2",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--data.patch=16",
+    "--data.batch_size=2",
+    "--data.patches_per_epoch=4",
+]
+SMALL = [*SMALL_RUN, *SMALL_NET]
+SMALL_SCENES = ["--data.scenes.size=32", "--data.scenes.bands=6"]
+QUICK = ["--config=quickstart.yaml", *SMALL, *SMALL_SCENES]
+
+
+def in_subprocess(*args: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m cofusion ARGS` in a fresh process."""
+    return subprocess.run(
+        [sys.executable, "-m", "cofusion", *args],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute like a process with OMP_NUM_THREADS=1: sums over threads depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

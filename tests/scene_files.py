@@ -1,0 +1,107 @@
+"""Tiny scenes in the real containers of the data sets.
+
+Each function writes what a user would have unpacked, with the real names, types and axis orders, and returns
+the values that were written. `write_*_split` writes a split file that fits them.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import yaml
+from PIL import Image
+from scipy.io import savemat
+
+from cofusion.scenes import Synthetic
+
+CAVE_TRAIN = ("beads", "face")
+CAVE_TEST = ("balloons", "feathers")
+CHIKUSEI_FILE = "HyperspecVNIR_Chikusei_20140729.mat"
+
+
+def values(bands: int, rows: int, cols: int, highest: int, seed: int = 0) -> npt.NDArray[np.float64]:
+    """Return `(bands, rows, cols)` whole numbers from 0 to `highest` with edges, texture and smooth "
+    "spectra."""
+    scene = Synthetic(bands=bands, size=max(rows, cols, 16), count=1, seed=seed).read("synthetic_0")
+    return np.round(scene.cube.numpy().astype(np.float64)[:, :rows, :cols] * highest)
+
+
+def write_cave_scene(
+    root: Path, name: str, size: int = 64, nested: bool = True, seed: int = 0
+) -> npt.NDArray[np.uint16]:
+    """Write one CAVE scene, nested as in the archive (`<scene>_ms/<scene>_ms/`) or flat (`<scene>_ms/`)."""
+    folder = root / f"{name}_ms" / f"{name}_ms" if nested else root / f"{name}_ms"
+    folder.mkdir(parents=True)
+    cube = values(31, size, size, 62000, seed).astype(np.uint16)
+    for band, image in enumerate(cube, start=1):
+        Image.fromarray(image).save(folder / f"{name}_ms_{band:02d}.png", compress_level=1)
+    # The archive adds a colour rendering, which is no band.
+    Image.fromarray(np.zeros((size, size, 3), np.uint8)).save(folder / f"{name}_RGB.bmp")
+    return cube
+
+
+def write_cave(root: Path, size: int = 64) -> dict[str, npt.NDArray[np.uint16]]:
+    """Write four CAVE scenes, two of them flat, and `root/split.yaml`."""
+    names = (*CAVE_TRAIN, *CAVE_TEST)
+    cubes = {
+        name: write_cave_scene(root, name, size, nested=i % 2 == 0, seed=i) for i, name in enumerate(names)
+    }
+    write_split(
+        root / "split.yaml",
+        "cave",
+        train=[{"scene": name} for name in CAVE_TRAIN],
+        validation=[{"scene": "face", "rows": [0, 16], "cols": [size - 16, None]}],
+        test=[{"scene": name} for name in CAVE_TEST],
+    )
+    return cubes
+
+
+def write_pavia_u(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArray[np.uint16]:
+    """Write PaviaU.mat, MATLAB version 5, uint16, and `root/split.yaml`; return `(bands, rows, cols)`."""
+    root.mkdir(parents=True, exist_ok=True)
+    cube = values(103, rows, cols, 8000).astype(np.uint16)
+    savemat(root / "PaviaU.mat", {"paviaU": cube.transpose(1, 2, 0)}, do_compression=True)
+    _write_one_scene_split(root / "split.yaml", "pavia_u")
+    return cube
+
+
+def write_chikusei(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArray[np.float64]:
+    """Write the Chikusei file, MATLAB version 7.3, and `root/split.yaml`; return `(bands, rows, cols)`.
+
+    Version 7.3 is HDF5 behind 512 bytes of text; MATLAB's column order shows as reversed axes.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    cube = values(128, rows, cols, 6000)
+    path = root / CHIKUSEI_FILE
+    with h5py.File(path, "w", userblock_size=512) as file:
+        data = file.create_dataset(
+            "chikusei",
+            data=cube.transpose(0, 2, 1),
+            chunks=(8, min(16, cols), min(32, rows)),
+            compression="gzip",
+        )
+        data.attrs["MATLAB_class"] = np.bytes_("double")
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    _write_one_scene_split(root / "split.yaml", "chikusei")
+    return cube
+
+
+def write_split(path: Path, dataset: str, train: list, validation: list, test: list) -> Path:
+    """Write a split file."""
+    content = {"dataset": dataset, "source": "test", "train": train, "validation": validation, "test": test}
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def _write_one_scene_split(path: Path, dataset: str) -> None:
+    """Split one scene of at least 90 x 70 pixels; validation and test hold whole blocks at scales 2, 4 and "
+    "8."""
+    write_split(
+        path,
+        dataset,
+        train=[{"scene": dataset}],
+        validation=[{"scene": dataset, "rows": [64, 88], "cols": [40, 64]}],
+        test=[{"scene": dataset, "rows": [0, 32], "cols": [32, 64]}],
+    )

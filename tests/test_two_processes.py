@@ -1,0 +1,47 @@
+"""A run of two processes on one machine: one record, the same numbers as one process."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from cofusion.cli import main
+from command import QUICK, in_subprocess
+from scene_files import write_split
+
+
+def test_two_processes_share_a_run_and_measure_like_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    # Three regions over two processes: the shares are unequal.
+    split = write_split(
+        tmp_path / "split.yaml",
+        "synthetic",
+        train=[{"scene": "synthetic_0"}],
+        validation=[{"scene": f"synthetic_{i}"} for i in (1, 2, 3)],
+        test=[{"scene": f"synthetic_{i}"} for i in (4, 5, 6)],
+    )
+    scenes = ["--data.scenes.count", "7", "--data.split", str(split)]
+    both = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    done = in_subprocess("fit", *QUICK, *scenes, *both, cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "runs" / "quickstart").iterdir()] == ["fit_0"]
+    run = tmp_path / "runs" / "quickstart" / "fit_0"
+    assert done.stdout.count("run directory: ") == 1
+
+    assert main(["test", *QUICK, *scenes, "--ckpt_path", str(run), "--run_dir", "tested"]) == 0
+    two, one = (json.loads((folder / "results.json").read_text()) for folder in (run, Path("tested")))
+    assert two["device"].startswith("2 x ")
+    assert set(two["scenes"]) == {"synthetic_4", "synthetic_5", "synthetic_6"}
+    for scene, scores in one["scenes"].items():
+        assert two["scenes"][scene] == pytest.approx(scores, rel=1e-4)
+    assert two["mean"] == pytest.approx(one["mean"], rel=1e-4)
+
+    assert main(["validate", *QUICK, *scenes, "--ckpt_path", str(run), "--run_dir", "validated"]) == 0
+    best = max(_column(run, "val/psnr"))
+    assert _column(Path("validated"), "val/psnr") == [pytest.approx(best, rel=1e-4)]
+
+
+def _column(run: Path, name: str) -> list[float]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row[name]]
