@@ -25,12 +25,12 @@ SMALL_SCENES = ["--data.scenes.size=32", "--data.scenes.bands=6"]
 QUICK = ["--config=quickstart.yaml", *SMALL, *SMALL_SCENES]
 
 
-def in_subprocess(*args: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m cofusion ARGS` in a fresh process."""
+def in_subprocess(*args: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m cofusion ARGS` in a fresh process with one thread."""
     return subprocess.run(
         [sys.executable, "-m", "cofusion", *args],
         cwd=cwd,
-        env={**os.environ, **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=120,

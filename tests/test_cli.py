@@ -171,6 +171,18 @@ def test_runs_are_numbered_and_named_after_their_configs():
     assert not Path("runs/quickstart/fit_0/results.json").read_text().count("synthetic_3")
 
 
+def test_wandb_mirrors_into_the_run_directory():
+    overlay = ["--config", "logger/wandb", "--trainer.logger.offline=true"]
+    brief = ["--test_after_fit", "false", "--trainer.max_epochs", "1", "--trainer.callbacks", "null"]
+    assert main(["fit", *QUICK, *overlay, *brief, "--run_dir", "run"]) == 0
+    assert list(Path("run/wandb").glob("offline-run-*"))
+    assert Path("run/metrics.csv").is_file()
+    assert not Path("wandb").exists()
+    # Run again from the saved config, it mirrors into the new directory.
+    assert main(["fit", "--config", "run/config.yaml", "--run_dir", "again"]) == 0
+    assert list(Path("again/wandb").glob("offline-run-*"))
+
+
 def test_one_flag_and_an_overlay_build_the_same_network(capsys):
     def resolved(*args: str) -> str:
         assert main(["fit", *args, "--print_config"]) == 0
@@ -300,6 +312,16 @@ def test_truncated_foreign_and_missing_checkpoints(trained, capfd):
     assert "--run_dir" in fails(capfd, "fit", *QUICK, "--ckpt_path", "last")
 
 
+def test_weights_alone_can_be_tested_but_not_resumed(trained, capfd):
+    whole = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
+    torch.save({"state_dict": whole["state_dict"], "pytorch-lightning_version": "2.6.4"}, "weights.ckpt")
+    assert "weights alone" in fails(capfd, "fit", *QUICK, "--ckpt_path", "weights.ckpt")
+    brief = ["--trainer.callbacks", "null", "--run_dir", "run"]
+    assert main(["test", *QUICK, "--ckpt_path", "weights.ckpt", *brief]) == 0
+    fitted = json.loads((trained / "results.json").read_text())
+    assert json.loads(Path("run/results.json").read_text())["scenes"] == fitted["scenes"]
+
+
 # ---- bad input
 
 
@@ -343,10 +365,14 @@ def test_a_config_that_cannot_be_used(config, says, status, capfd):
         (["--model.net.dim", "30"], "dim", 1),
         (["--model.net.variant", "none"], "none", 2),
         (["--model.nett.dim", "8"], "did you mean model.net?", 2),
+        (["--model.net.scale", "8"], "model.net's scale comes from data.scale", 2),
+        (["--model.net.phase", "1"], "model.net's phase comes from data.phase", 2),
+        (["--model.seed", "1"], "seed_everything", 2),
         (["--model.lr_scheduler.warmup", "2"], "warmup", 1),
         (["--model.optimizer.lr", "1e30"], "at step ", 1),
         (["--trainer.max_epochs", "-1", "--trainer.max_steps", "-1"], "planned end", 1),
         (["--model.net", "cofusion.models.Bicubic"], "no weights to train", 1),
+        (["--trainer.precision=bf16-mixed", "--model.optimizer.fused=true"], "optimizer.fused to false", 1),
     ],
 )
 def test_flags_that_cannot_be_used(flags, says, status, capfd):
@@ -396,6 +422,14 @@ def test_processes_of_a_launcher_need_a_shared_directory(capfd, monkeypatch):
     assert "--run_dir" in fails(capfd, "fit", *QUICK)
 
 
+def test_too_little_gpu_memory_is_one_line(monkeypatch, capfd):
+    def step(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 TiB")
+
+    monkeypatch.setattr("cofusion.FusionModule.training_step", step)
+    assert "data.batch_size" in fails(capfd, "fit", *QUICK)
+
+
 def test_tracebacks_on_request(monkeypatch):
     monkeypatch.setenv("COFUSION_TRACEBACK", "1")
     with pytest.raises(ValueError, match="nowhere"):
@@ -416,6 +450,7 @@ def test_control_c_stops_with_one_line(tmp_path):
             "run",
         ],
         cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -427,7 +462,8 @@ def test_control_c_stops_with_one_line(tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "cofusion: error: interrupted"
-    assert "Traceback" not in err
+    for noise in ("Traceback", "Warning", "💡"):
+        assert noise not in err
 
 
 def test_the_default_network_is_the_papers(capsys):

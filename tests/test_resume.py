@@ -67,7 +67,9 @@ def _fit_and_kill(args: list[str], run: Path) -> None:
         start_new_session=True,
     )
     deadline = time.monotonic() + 90
-    while not ((run / "checkpoints" / "last.ckpt").exists() and any(row["train/loss"] for row in _rows(run))):
+    while not (
+        (run / "checkpoints" / "last.ckpt").exists() and any(row.get("train/loss") for row in _rows(run))
+    ):
         assert process.poll() is None, "the run ended by itself"
         assert time.monotonic() < deadline, "no checkpoint after 90 s"
         time.sleep(0.005)

@@ -1,6 +1,8 @@
-"""Finding and composing config files."""
+"""Finding and composing config files, and saying what is wrong with them."""
 
 import difflib
+import re
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,6 +66,26 @@ def expand_configs(args: Sequence[str]) -> tuple[list[str], list[Path]]:
 def run_name(configs: Sequence[Path]) -> str:
     """Name a run after its configs: `cave_x4`, or `cave_x4-no_spacam` with an overlay."""
     return "-".join(path.stem for path in configs) or "run"
+
+
+def explain(error: ArgumentError, parser: ArgumentParser, configured: bool) -> str:
+    """Make one helpful line of a parser's error.
+
+    Args:
+        error: What the parser raised.
+        parser: The parser, for the names that it knows.
+        configured: Whether a config was given.
+    """
+    message = re.sub(r"<class '([\w.]+)'>", r"\1", str(error))
+    if not configured:
+        return f"{message}; no --config was given, for example --config quickstart.yaml"
+    unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption ')([\w.]+)", message)
+    if unknown is None:
+        return message
+    group = re.search(r"Group '([\w.]+)'", message)
+    key = f"{group[1]}.{unknown[1]}" if group else unknown[1]
+    close = difflib.get_close_matches(key, [action.dest for action in parser._actions], n=1)
+    return f"{message}; did you mean {close[0]}?" if close else message
 
 
 def _with_bases(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:

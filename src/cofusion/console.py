@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 # Lightning's advertisements, and news about hardware that nobody asked for.
@@ -19,11 +21,19 @@ _HARMLESS = (
     # The whole data set is in memory: one process cuts patches faster than a network uses them.
     r".*does not have many workers which may be a bottleneck",
     # Resuming a run goes on in its directory on purpose.
-    r".*Experiment logs directory .* exists and is not empty",
     r".*Checkpoint directory .* exists and is not empty",
     # Runs of few batches log once an epoch.
     r".*The number of training batches .* is smaller than the logging interval",
 )
+
+
+class Bar(RichProgressBar):
+    """A progress bar that is gone when callbacks after it print the table of a test."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop drawing."""
+        super().on_test_end(trainer, pl_module)
+        self.teardown(trainer, pl_module, "test")
 
 
 @rank_zero_only

@@ -1,9 +1,10 @@
 """The verbs fit, validate, test and predict: one thin `LightningCLI`."""
 
-import difflib
-import re
+import importlib
+import inspect
+import sys
 from argparse import ArgumentError
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import yaml
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 
 from cofusion import __version__
 from cofusion.cli import UsageError
-from cofusion.configs import expand_configs, run_name
-from cofusion.console import quiet, say
+from cofusion.configs import expand_configs, explain, run_name
+from cofusion.console import Bar, quiet, say
 from cofusion.data import FusionDataModule
 from cofusion.errors import UserError
 from cofusion.reports.files import whole_file
@@ -57,6 +58,7 @@ def run(verb: str, args: list[str]) -> None:
         UserError: What they ask for cannot be done.
     """
     with quiet(), ExitStack() as stack:
+        stack.push(_finish_wandb)
         try:
             FusionCLI(verb, args, stack).run()
         except MisconfigurationException as error:
@@ -65,6 +67,15 @@ def run(verb: str, args: list[str]) -> None:
             raise UserError(
                 f"not enough GPU memory; lower data.batch_size or data.patch ({error})"
             ) from error
+
+
+def _finish_wandb(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    """End a W&B run with its verb, as failed where that failed; another verb may follow in this process."""
+    wandb: Any = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        # The run directory is complete without it.
+        with suppress(Exception):
+            wandb.finish(exit_code=int(error is not None))
 
 
 class FusionCLI(LightningCLI):
@@ -118,7 +129,7 @@ class FusionCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Link the parts; a linked value cannot be set in a second place."""
+        """Link the parts; a linked value is set in one place only."""
         for name in _LINKS:
             parser.link_arguments(f"data.{name}", f"model.net.init_args.{name}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed")
@@ -131,7 +142,8 @@ class FusionCLI(LightningCLI):
             self.config = parser.parse_args(args)
             self.config.name = self.config.name or run_name(configs)
         except ArgumentError as error:
-            raise UsageError(_explain(error, parser, bool(configs))) from None
+            raise UsageError(explain(error, parser, bool(configs))) from None
+        _check_links(self.config.model.net)
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint and make the run directory, before anything slow happens."""
@@ -175,8 +187,7 @@ class FusionCLI(LightningCLI):
         kwargs["plugins"] = [*_as_list(config.plugins), AtomicCheckpointIO()]
         callbacks = _as_list(config.callbacks)
         if config.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
-            # The bar is torn down before what prints tables.
-            callbacks.insert(0, RichProgressBar())
+            callbacks.insert(0, Bar())
         kwargs["callbacks"] = [*callbacks, ResultsWriter(), PredictionWriter()]
         if self.verb != "fit":
             kwargs["enable_checkpointing"] = False
@@ -200,7 +211,11 @@ class FusionCLI(LightningCLI):
         check_fits(checkpoint, self.model.net, self.ckpt_path)
         for difference in differences(checkpoint, self.model.net):
             say(f"note: {difference}; the weights fit all the same")
-        self.steps_done = checkpoint["global_step"]
+        if self.verb == "fit" and "optimizer_states" not in checkpoint:
+            raise UserError(
+                f"{self.ckpt_path} holds weights alone; fit can only go on from a run's checkpoint"
+            )
+        self.steps_done = checkpoint.get("global_step", 0)
 
     def run(self) -> None:
         """Run the verb."""
@@ -264,18 +279,15 @@ def _point_logger(logger: Namespace, run_dir: Path, name: str, verb: str) -> Non
             init_args[key] = value
 
 
-def _explain(error: ArgumentError, parser: LightningArgumentParser, configured: bool) -> str:
-    """Make one helpful line of a parser's error."""
-    message = re.sub(r"<class '([\w.]+)'>", r"\1", str(error))
-    if not configured:
-        return f"{message}; no --config was given, for example --config quickstart.yaml"
-    unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption ')([\w.]+)", message)
-    if unknown is None:
-        return message
-    group = re.search(r"Group '([\w.]+)'", message)
-    key = f"{group[1]}.{unknown[1]}" if group else unknown[1]
-    close = difflib.get_close_matches(key, [action.dest for action in parser._actions], n=1)
-    return f"{message}; did you mean {close[0]}?" if close else message
+def _check_links(net: Namespace) -> None:
+    """Refuse a value for what the data decide: the link would replace it without a word."""
+    module, _, name = net.class_path.rpartition(".")
+    parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    for argument, value in (net.get("init_args") or {}).items():
+        if argument in _LINKS and value not in (None, parameters[argument].default):
+            raise UsageError(
+                f"model.net's {argument} comes from data.{argument}; {value!r} would have no effect"
+            )
 
 
 def _as_list(value: Any) -> list[Any]:

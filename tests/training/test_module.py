@@ -42,8 +42,6 @@ class Scale(nn.Module):
 class Data(LightningDataModule):
     """Random images, one a batch: the same for every stage."""
 
-    scale, patch, hsi_bands, msi_bands = SCALE, SIZE, HSI, MSI
-
     def __init__(self, count: int = 3, phase: float = 0.0) -> None:
         super().__init__()
         self.phase = phase

@@ -8,13 +8,14 @@ from cofusion.metrics.ergas import ERGAS, ERGAS100_4, ergas, ergas_100_4
 from cofusion.metrics.psnr import PSNR, psnr
 from cofusion.metrics.sam import SAM, sam
 from cofusion.metrics.ssim import SSIM, ssim
-from cofusion.metrics.table import HIGHER_IS_BETTER, LABELS, fusion_metrics
+from cofusion.metrics.table import HIGHER_IS_BETTER, LABELS, MAIN_METRICS, fusion_metrics
 
 __all__ = [
     "ERGAS",
     "ERGAS100_4",
     "HIGHER_IS_BETTER",
     "LABELS",
+    "MAIN_METRICS",
     "PSNR",
     "SAM",
     "SSIM",

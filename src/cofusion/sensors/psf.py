@@ -32,10 +32,12 @@ def gaussian_psf(size: int, sigma: float) -> Tensor:
     """
     if size < 1 or not sigma > 0:
         raise UserError(f"a Gaussian PSF needs size >= 1 and sigma > 0, not size {size} and sigma {sigma}")
-    offset = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    taps = torch.exp(-0.5 * (offset / sigma) ** 2)
-    taps = taps / taps.sum()
-    return torch.outer(taps, taps)
+    from kornia.filters import get_gaussian_kernel2d
+
+    psf: Tensor = get_gaussian_kernel2d(
+        size, torch.tensor([[sigma, sigma]], dtype=torch.float64), force_even=True
+    )[0]
+    return psf
 
 
 def blur(image: Tensor, psf: Tensor, border: Border = "reflect") -> Tensor:

@@ -1,6 +1,7 @@
 """The run directory's own ledger of metrics."""
 
 import csv
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ class MetricsLog(CSVLogger):
         """The writer, made on first use."""
         if self._experiment is None:
             rows = self._earlier_rows()
-            writer = super().experiment
+            with warnings.catch_warnings():
+                # It announces that the rows just read will be deleted; they are written again below.
+                warnings.filterwarnings("ignore", ".*exists and is not empty")
+                writer = super().experiment
             writer.metrics.extend(rows)
             writer.save()
         return self._experiment

@@ -10,16 +10,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
-from cofusion.data import Batch
+from cofusion.data import Batch, FusionDataModule
 from cofusion.errors import UserError
-from cofusion.metrics import fusion_metrics
+from cofusion.metrics import MAIN_METRICS, fusion_metrics
 from cofusion.models import Bicubic
 from cofusion.sensors import centre_phase
 from cofusion.training.checkpoints import describe
 from cofusion.training.losses import FusionLoss
 from cofusion.training.schedules import Schedule
-
-VALIDATED = ("psnr", "ssim", "sam", "ergas")
 
 # The network's own row in `test_results`, beside those of the baselines.
 FUSED = "fused"
@@ -65,7 +63,7 @@ class FusionModule(LightningModule):
         self.seed = seed
         self.test_results: dict[str, dict[str, dict[str, float]]] = {}
         # Not `self.log(..., sync_dist=True)`: with unequal numbers of images per process its mean is wrong.
-        self.means = nn.ModuleDict({name: MeanMetric().set_dtype(torch.float64) for name in VALIDATED})
+        self.means = nn.ModuleDict({name: MeanMetric().set_dtype(torch.float64) for name in MAIN_METRICS})
 
     def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """Fuse `lr_hsi (B, C, h, w)` and `hr_msi (B, c, H, W)` to `(B, C, H, W)`; not clipped."""
@@ -75,7 +73,7 @@ class FusionModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Give Lightning's model summary an example to count operations with."""
         data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and data is not None:
+        if stage == "fit" and isinstance(data, FusionDataModule):
             size = data.patch // data.scale
             self.example_input_array = (
                 torch.zeros(1, data.hsi_bands, size, size),
@@ -86,12 +84,14 @@ class FusionModule(LightningModule):
         """Build the optimiser and the schedule.
 
         Raises:
-            UserError: The network has nothing to train, or a curve over a run without a planned end.
+            UserError: The network has nothing to train, the optimiser and the trainer do not go together, or
+                a curve spans a run without a planned end.
         """
         parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         if not parameters:
             raise UserError(f"{type(self.net).__name__} has no weights to train; use `cofusion test`")
         optimizer = self.make_optimizer(parameters)
+        self._check_clipping(optimizer)
         if self.lr_scheduler is None:
             return optimizer
         if isinstance(self.lr_scheduler, Schedule):
@@ -103,6 +103,14 @@ class FusionModule(LightningModule):
             # Its metric is measured once an epoch.
             plan |= {"interval": "epoch", "monitor": scheduler.monitor}
         return {"optimizer": optimizer, "lr_scheduler": plan}
+
+    def _check_clipping(self, optimizer: torch.optim.Optimizer) -> None:
+        fused = any(group.get("fused") for group in optimizer.param_groups)
+        if fused and self.trainer.gradient_clip_val and str(self.trainer.precision).endswith("mixed"):
+            raise UserError(
+                f"a fused optimiser's gradients cannot be clipped in precision {self.trainer.precision}; set "
+                f"model.optimizer.fused to false"
+            )
 
     def _whole_run(self, optimizer: torch.optim.Optimizer, schedule: Schedule) -> LambdaLR:
         trainer, by_step = self.trainer, self.lr_interval == "step"
@@ -154,7 +162,7 @@ class FusionModule(LightningModule):
         """
         fused = self._fuse(batch)
         metrics = fusion_metrics(_scale(batch))
-        for name in VALIDATED:
+        for name in MAIN_METRICS:
             mean: Any = self.means[name]
             mean(metrics[name](fused, batch["hr_hsi"]))
             self.log(f"val/{name}", mean, on_epoch=True, prog_bar=name == "psnr", batch_size=len(fused))

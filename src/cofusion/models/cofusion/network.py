@@ -66,7 +66,11 @@ class CoFusion(nn.Module):
         self.hsi_bands = hsi_bands
         self.msi_bands = msi_bands
         self.scale = scale
+        self.dim = dim
+        self.variant = variant
         self.phase = phase
+        self.spacam_depths = tuple(spacam_depths)
+        self.encoder_depths = tuple(encoder_depths)
         self.msg = MSG(hsi_bands, msi_bands, dim, encoder_depths)
         spacam = ResidualBlock if variant == "no_spacam" else SpaCAM
         self.spacam = nn.ModuleList(nn.Sequential(*(spacam(dim) for _ in range(n))) for n in spacam_depths)

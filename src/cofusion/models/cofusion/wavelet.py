@@ -28,8 +28,8 @@ class WaveletSplit(nn.Module):
         filters = pywt.Wavelet(wavelet)
         self.is_haar = filters.name in ("haar", "db1", "bior1.1", "rbio1.1")
         # Convolution layers correlate, hence the reversed analysis filter.
-        analysis = torch.tensor(filters.dec_lo[::-1])
-        synthesis = torch.tensor(filters.rec_lo)
+        analysis = torch.tensor(filters.dec_lo[::-1], dtype=torch.float64)
+        synthesis = torch.tensor(filters.rec_lo, dtype=torch.float64)
         self.register_buffer("analysis", torch.outer(analysis, analysis), persistent=False)
         self.register_buffer("synthesis", torch.outer(synthesis, synthesis), persistent=False)
 

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, cuda
 
+from cofusion.metrics import MAIN_METRICS
 from cofusion.reports import metric_table
 from cofusion.reports.files import whole_file
 from cofusion.training.callbacks.scene_figure import method_title, run_dir
@@ -230,9 +231,14 @@ def _json(value: Any) -> Any:
     return value if isinstance(value, bool | int | str | None) else str(value)
 
 
+def _main(scores: Mapping[str, float]) -> dict[str, float]:
+    return {metric: scores[metric] for metric in MAIN_METRICS if metric in scores}
+
+
 def _print_table(results: Mapping[str, Scenes], network: str) -> None:
     from rich.console import Console
 
-    means = {network if name == FUSED else name: mean_scores(scenes) for name, scenes in results.items()}
+    named = {network if name == FUSED else name: scenes for name, scenes in results.items()}
+    means = {name: _main(mean_scores(scenes)) for name, scenes in named.items()}
     scenes = len(results.get(FUSED, {}))
     Console().print(metric_table(means, "1 scene" if scenes == 1 else f"mean over {scenes} scenes"))
