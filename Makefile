@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format types build clean
+.PHONY: help install demo test test-slow lint format types build clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,8 +25,8 @@ demo: install  ## Train CoFusion on Indian Pines (4 minutes on 2 cores) and show
 test: install  ## Run the test suite (at most 10 minutes on 2 cores)
 	$(BIN)/pytest
 
-test-all: install  ## Run the long tests too
-	$(BIN)/pytest -m "slow or not slow"
+test-slow: install  ## Run the long tests: whole trainings on real scenes (about half an hour)
+	$(BIN)/pytest -m slow
 
 lint: install  ## Check style and format
 	$(BIN)/ruff check .

@@ -225,6 +225,7 @@ class FusionCLI(LightningCLI):
         else:
             self.datamodule.setup(self.verb)
             self._evaluate(self.verb, self.ckpt_path)
+        say(f"everything about this run: {self.run_dir}")
 
     def _fit(self) -> None:
         test = self.config.test_after_fit and not self.config.trainer.fast_dev_run

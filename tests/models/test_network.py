@@ -1,5 +1,7 @@
 """The network as its users see it: shapes, sizes, variants, budgets, errors."""
 
+import re
+
 import pytest
 import torch
 
@@ -125,6 +127,5 @@ def test_mismatched_images_are_named(lr_shape, hr_shape, named):
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=re.escape(message)):
         CoFusion(**{"hsi_bands": 5, "msi_bands": 3, "scale": 4, "dim": 8} | arguments)
-    assert message in str(error.value)
