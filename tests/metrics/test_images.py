@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from torchmetrics import Metric
 
 from cofusion.errors import UserError
-from cofusion.metrics import ERGAS, ERGAS100_4, HIGHER_IS_BETTER, LABELS, PSNR, SAM, SSIM, fusion_metrics
+from cofusion.metrics import ERGAS, HIGHER_IS_BETTER, LABELS, PSNR, SAM, SSIM, fusion_metrics
 
 CLASSES: dict[str, Callable[[], Metric]] = {
     "psnr": PSNR,
@@ -21,7 +21,7 @@ CLASSES: dict[str, Callable[[], Metric]] = {
     "ssim": SSIM,
     "sam": SAM,
     "ergas": lambda: ERGAS(8),
-    "ergas_100_4": ERGAS100_4,
+    "ergas_100_4": lambda: ERGAS(4),
 }
 NAMES = list(CLASSES)
 

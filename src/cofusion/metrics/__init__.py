@@ -4,7 +4,7 @@ The functions take (fused, reference) as (C, H, W) or (B, C, H, W) and return on
 classes are their means over images, as `torchmetrics.Metric`.
 """
 
-from cofusion.metrics.ergas import ERGAS, ERGAS100_4, ergas, ergas_100_4
+from cofusion.metrics.ergas import ERGAS, ergas, ergas_100_4
 from cofusion.metrics.psnr import PSNR, psnr
 from cofusion.metrics.sam import SAM, sam
 from cofusion.metrics.ssim import SSIM, ssim
@@ -12,7 +12,6 @@ from cofusion.metrics.table import HIGHER_IS_BETTER, LABELS, MAIN_METRICS, fusio
 
 __all__ = [
     "ERGAS",
-    "ERGAS100_4",
     "HIGHER_IS_BETTER",
     "LABELS",
     "MAIN_METRICS",

@@ -53,7 +53,7 @@ class ERGAS(MeanOverImages):
     """The mean over images of `ergas`.
 
     Args:
-        scale: The ratio of the pixel sizes of LRHSI and HRMSI.
+        scale: The ratio of the pixel sizes of LRHSI and HRMSI; 4 at every scale gives `ergas_100_4`.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
@@ -66,15 +66,3 @@ class ERGAS(MeanOverImages):
     def per_image(self, fused: Tensor, reference: Tensor) -> Tensor:
         """Return `ergas` of each image."""
         return ergas(fused, reference, self.scale)
-
-
-# The name carries the factor, as `ergas_100_4` does; without its underscore it would read 1004.
-class ERGAS100_4(ERGAS):  # noqa: N801
-    """The mean over images of `ergas_100_4`.
-
-    Args:
-        kwargs: Arguments of `torchmetrics.Metric`.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(scale=4, **kwargs)
