@@ -197,12 +197,12 @@ class _Sheet:
         ]
         start = MARGIN + self.maps * (PANEL + GAP)
         step = (self.width - MARGIN - start) / len(LETTERS)
-        for index, pixel in enumerate(self.pixels):
-            left = start + index * step + TICKS
+        for place, pixel in enumerate(self.pixels):
+            left = start + place * step + TICKS
             axes = self._axes(left, self.lower_top, step - TICKS - 0.1, self.lower_height)
             draw_spectra(axes, lines, pixel, self.size[0], wavelengths)
-            axes.set_title(f"{LETTERS[index]}   row {pixel[0]}, col {pixel[1]}")
-            if index == 0:
+            axes.set_title(f"{LETTERS[place]}   row {pixel[0]}, col {pixel[1]}")
+            if place == 0:
                 axes.legend(frameon=False, handlelength=1.6, borderaxespad=0.1)
 
 
