@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-SMALL_NET = ["--model.net.dim=8", "--model.net.spacam_depths=[1,1,1]"]
+# One block of everything per level.
+SHALLOW = {f"{part}_depths": (1, 1, 1) for part in ("spacam", "local", "proxy")}
+SMALL_NET = ["--model.net.dim=8", *(f"--model.net.{name}=[1,1,1]" for name in SHALLOW)]
 # Two epochs of two batches on the CPU, without a word on the way.
 SMALL_RUN = [
     "--trainer.accelerator=cpu",

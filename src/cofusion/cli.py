@@ -1,8 +1,10 @@
 """The `cofusion` command: finds the verb, runs it and turns what goes wrong into one line.
 
-Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli`.
+Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli` and
+`cofusion.export`.
 """
 
+import importlib
 import os
 import sys
 
@@ -13,7 +15,10 @@ VERBS = {
     "validate": "measure a checkpoint on the validation regions",
     "test": "measure a checkpoint on the test scenes",
     "predict": "write the fused test scenes as GeoTIFF",
+    "export": "write the network of a run as a directory for CoFusion.from_pretrained",
 }
+# Where a verb's code is, unless it is one of Lightning's.
+_HOMES = {"export": "cofusion.export"}
 
 _HELP = """usage: cofusion VERB --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]
 
@@ -29,6 +34,7 @@ examples:
   cofusion fit --config quickstart.yaml
   cofusion fit --config cave_x4.yaml --config ablation/no_spacam.yaml --data.root DIR
   cofusion test --config cave_x4.yaml --data.root DIR --ckpt_path runs/cave_x4/fit_0
+  cofusion export runs/cave_x4/fit_0 -o weights/cave_x4
 """
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -68,9 +74,7 @@ def _help() -> str:
 
 def _run(verb: str, args: list[str]) -> int:
     try:
-        from cofusion import lightning_cli
-
-        lightning_cli.run(verb, args)
+        importlib.import_module(_HOMES.get(verb, "cofusion.lightning_cli")).run(verb, args)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except SystemExit as stop:

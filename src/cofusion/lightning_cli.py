@@ -23,7 +23,7 @@ from cofusion.configs import expand_configs, explain, run_name
 from cofusion.console import Bar, quiet, say
 from cofusion.data import FusionDataModule
 from cofusion.errors import UserError
-from cofusion.reports.files import whole_file
+from cofusion.files import whole_file
 from cofusion.run_dir import run_directory
 from cofusion.training import FusionModule
 from cofusion.training.callbacks import PredictionWriter, ResultsWriter

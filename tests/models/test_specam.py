@@ -37,10 +37,11 @@ def maps() -> dict[str, Tensor]:
     }
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", maps())
-def test_mixing_equals_the_loop_in_values_and_gradients(name):
-    m = maps()[name].double()
-    z0 = torch.linspace(-1, 1, m.shape[1], dtype=torch.float64)
+def test_mixing_equals_the_loop_in_values_and_gradients(name, dtype):
+    m = maps()[name].to(dtype)
+    z0 = torch.linspace(-1, 1, m.shape[1], dtype=dtype)
     results = []
     for mix in (mix_coordinates, mix_by_loop):
         inputs = m.clone().requires_grad_(), z0.clone().requires_grad_()
@@ -52,10 +53,38 @@ def test_mixing_equals_the_loop_in_values_and_gradients(name):
         assert torch.equal(ours, literal)
 
 
+@pytest.mark.parametrize("coordinates", [1, 3, 6])
+def test_gradients_of_the_operator_are_those_of_finite_differences(coordinates):
+    """Algorithm 1, lines 3 to 11, in float64; zeros stay zeros within the step of the differences."""
+    torch.manual_seed(0)
+    scm = SCM(6, coordinates).double()
+    torch.nn.init.normal_(scm.z0)
+    v = torch.randn(2, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(scm, v)
+    parameters = dict(scm.named_parameters())
+
+    def by_parameters(*values):
+        return torch.func.functional_call(scm, dict(zip(parameters, values, strict=True)), v)
+
+    assert torch.autograd.gradcheck(by_parameters, tuple(parameters.values()))
+
+
 def test_top_columns_keep_their_order():
     interaction = torch.tensor([[[1.0, 9.0, 0.0, 5.0], [1.0, 0.0, 0.0, 5.0]]])
     # Column sums 2, 9, 0, 10: columns 1 and 3 stay, in this order.
     assert top_columns(interaction, 2).tolist() == [[[9.0, 5.0], [0.0, 5.0]]]
+
+
+def test_saliencies_decide_the_coordinates():
+    """Images with other saliencies get other maps, and some of their rows are empty, so that z0 is used."""
+    torch.manual_seed(0)
+    scm = SCM(64, coordinates=16)
+    m = scm.coordinates(scm.g_theta(torch.rand(8, 128)))
+    assert m.shape == (8, 64, 16)
+    used = m > 0
+    assert (used != used[0]).any()
+    assert 0.05 < used.float().mean() < 0.4
+    assert (~used).all(2).any()
 
 
 def test_initial_state_answers_for_empty_rows():

@@ -22,17 +22,29 @@ def test_each_stream_sees_the_other():
 def test_masks_are_a_softmax_over_the_two_granularities():
     stream = SSCFM(8).eval().spatial
     f_spa, _ = streams()
-    small, large = stream.masks(f_spa)
     normed = stream.norm(f_spa)
-    expected = torch.softmax(torch.stack((stream.lka3(normed), stream.lka5(normed))), 0)
-    torch.testing.assert_close(torch.stack((small, large)), expected)
+    small, large = torch.softmax(torch.stack((stream.lka3(normed), stream.lka5(normed))), 0)
+    # Of the four segments of two channels, the odd ones take the 5x5 mask.
+    expected = torch.cat((small[:, 0:2], large[:, 2:4], small[:, 4:6], large[:, 6:8]), 1)
+    torch.testing.assert_close(stream.masks(f_spa), expected)
 
 
-def test_dropout_hits_the_large_mask_alone():
+def test_dropout_hits_the_large_masks_alone():
+    torch.manual_seed(0)
     stream = SSCFM(8).train().spatial
-    small, large = stream.masks(torch.rand(4, 8, 32, 32))
-    assert (small != 0).all()
-    assert (large == 0).float().mean().item() == pytest.approx(0.1, abs=0.02)
+    segments = stream.masks(torch.rand(4, 8, 32, 32)).unflatten(1, (4, 2))
+    assert (segments[:, 0::2] != 0).all()
+    assert (segments[:, 1::2] == 0).float().mean().item() == pytest.approx(0.1, abs=0.02)
+
+
+def test_cross_operator_by_its_definition():
+    torch.manual_seed(0)
+    stream = SSCFM(8).eval().spectral
+    f, masks = torch.randn(2, 8, 5, 4), torch.rand(2, 8, 5, 4)
+    v = stream.sse(f.flatten(2).max(2).values)
+    segments = [f[:, s : s + 2] * v[:, s : s + 2, None, None] * masks[:, s : s + 2] for s in range(0, 8, 2)]
+    expected = f + 0.1 * stream.out(torch.cat(segments, 1))
+    torch.testing.assert_close(stream(f, masks), expected)
 
 
 def test_width_must_split_into_four():

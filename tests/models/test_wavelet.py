@@ -32,6 +32,14 @@ def test_split_equals_pywavelets(wavelet, size):
     np.testing.assert_allclose(high, expected_high, atol=1e-10)
 
 
+@pytest.mark.parametrize("wavelet", WAVELETS)
+@pytest.mark.parametrize("size", SIZES)
+def test_parts_add_up_to_the_features(wavelet, size):
+    x = torch.rand(2, 3, *size)
+    low, high = WaveletSplit(wavelet)(x)
+    torch.testing.assert_close(low + high, x, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_fast_haar_equals_the_filters(size):
     x = torch.rand(2, 3, *size)

@@ -9,11 +9,11 @@ from torch import nn
 from cofusion import CoFusion
 from cofusion.errors import UserError
 from cofusion.models import Bicubic
+from cofusion.models.describe import describe
 from cofusion.training.checkpoints import (
     AtomicCheckpointIO,
     check_fits,
     checkpoint_callbacks,
-    describe,
     differences,
     find_checkpoint,
     read_checkpoint,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cofusion.files import whole_file
 from cofusion.reports.false_colour import FalseColour, choose_bands, compose, stretch_limits
-from cofusion.reports.files import whole_file
 from cofusion.reports.panels import GREY, LETTERS, Line, draw_map, draw_picture, draw_spectra, mark_pixels
 from cofusion.reports.pixels import interesting_pixels
 

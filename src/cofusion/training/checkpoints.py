@@ -1,6 +1,5 @@
 """Checkpoints: written whole, read without running what is in them, refused with a reason."""
 
-import inspect
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from cofusion.errors import UserError
-from cofusion.reports.files import whole_file
+from cofusion.files import whole_file
+from cofusion.models.describe import describe, tensor_differences
 
 BEST, LAST = "best.ckpt", "last.ckpt"
-
-_PLAIN = (bool, int, float, str, type(None))
-# Enough to see what is wrong; a network has hundreds of tensors.
-_SHOWN = 3
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -114,22 +110,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def describe(net: nn.Module) -> dict[str, Any]:
-    """Name a network's class and those constructor arguments that it keeps as plain attributes."""
-    parameters = inspect.signature(type(net).__init__).parameters
-    kept = {name: getattr(net, name) for name in parameters if name != "self" and hasattr(net, name)}
-    return {
-        "class_path": f"{type(net).__module__}.{type(net).__qualname__}",
-        "init_args": {name: value for name, value in kept.items() if _is_plain(value)},
-    }
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_is_plain(item) for item in value)
-    return isinstance(value, _PLAIN)
-
-
 def differences(checkpoint: dict[str, Any], net: nn.Module) -> list[str]:
     """Say in what a checkpoint's network and `net` differ: `scale 4 here, 8 in the checkpoint`.
 
@@ -160,29 +140,16 @@ def check_fits(checkpoint: dict[str, Any], net: nn.Module, path: Path) -> None:
     Raises:
         UserError: They do not; the message says in what the two networks differ.
     """
-    ours = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    ours = {name: str(tuple(value.shape)) for name, value in net.state_dict().items()}
     theirs = {
-        name.removeprefix("net."): tuple(value.shape)
+        name.removeprefix("net."): str(tuple(value.shape))
         for name, value in checkpoint["state_dict"].items()
         if name.startswith("net.")
     }
     if ours == theirs:
         return
-    what = differences(checkpoint, net) or _weight_differences(ours, theirs)
+    what = differences(checkpoint, net) or tensor_differences(ours, theirs, "in the checkpoint")
     raise UserError(f"{path} is a checkpoint of another architecture: {'; '.join(what)}")
-
-
-def _weight_differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    shapes = [
-        f"{name} has shape {ours[name]} here, {theirs[name]} in the checkpoint"
-        for name in ours
-        if name in theirs and ours[name] != theirs[name]
-    ]
-    missing = [f"{name} is not in the checkpoint" for name in ours if name not in theirs]
-    extra = [f"{name} is only in the checkpoint" for name in theirs if name not in ours]
-    found = [*shapes, *missing, *extra]
-    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-    return [*found[:_SHOWN], *more]
 
 
 def _last(class_path: str) -> str:

@@ -14,9 +14,10 @@ from cofusion.data import Batch, FusionDataModule
 from cofusion.errors import UserError
 from cofusion.metrics import MAIN_METRICS, fusion_metrics
 from cofusion.models import Bicubic
+from cofusion.models.describe import describe
 from cofusion.sensors import centre_phase
-from cofusion.training.checkpoints import describe
 from cofusion.training.losses import FusionLoss
+from cofusion.training.provenance import describe_data
 from cofusion.training.schedules import Schedule
 
 # The network's own row in `test_results`, beside those of the baselines.
@@ -203,10 +204,15 @@ class FusionModule(LightningModule):
         return {FUSED: self._fuse(batch)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Record which network the weights belong to, as plain values."""
+        """Record which network the weights belong to and what it was trained on, as plain values."""
         from cofusion import __version__
 
-        checkpoint["cofusion"] = {"version": __version__, "net": describe(self.net)}
+        data = getattr(self.trainer, "datamodule", None)
+        checkpoint["cofusion"] = {
+            "version": __version__,
+            "net": describe(self.net),
+            "data": describe_data(data) if isinstance(data, FusionDataModule) else {},
+        }
 
     def _fuse(self, batch: Batch) -> Tensor:
         fused: Tensor = self(batch["lr_hsi"], batch["hr_msi"])

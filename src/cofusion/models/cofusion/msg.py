@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,23 +13,30 @@ class MSG(nn.Module):
 
     Equation 1: local features run from fine to coarse, `F_c^l = E_c(down2(F_c^{l-1}))`, starting from the
     HRMSI; proxy features run from coarse to fine, `F_c'^l = E_c'(up2(F_c'^{l+1}))`, starting from the LRHSI.
-    The proxy flow is guided by the HRMSI: the local feature of the same level is concatenated and mixed in
-    before each `E_c'`.
+    The HRMSI guides the proxy features where SSCFM lets the two flows meet; bringing it into the proxy flow
+    already here did not pay (`docs/paper-notes.md`).
 
     Args:
         hsi_bands: Number of HSI bands C.
         msi_bands: Number of MSI bands c.
         dim: Width D of every level.
-        depths: Residual blocks in each encoder, from full to quarter resolution.
+        local_depths: Residual blocks in each E_c, from full to quarter resolution.
+        proxy_depths: Residual blocks in each E_c', in the same order.
     """
 
-    def __init__(self, hsi_bands: int, msi_bands: int, dim: int, depths: Sequence[int]) -> None:
+    def __init__(
+        self,
+        hsi_bands: int,
+        msi_bands: int,
+        dim: int,
+        local_depths: Sequence[int],
+        proxy_depths: Sequence[int],
+    ) -> None:
         super().__init__()
         self.embed_msi = nn.Conv2d(msi_bands, dim, 3, padding=1)
         self.embed_hsi = nn.Conv2d(hsi_bands, dim, 3, padding=1)
-        self.local_encoders = nn.ModuleList(_encoder(dim, depth) for depth in depths)
-        self.proxy_encoders = nn.ModuleList(_encoder(dim, depth) for depth in depths)
-        self.guides = nn.ModuleList(nn.Conv2d(2 * dim, dim, 1) for _ in depths)
+        self.local_encoders = nn.ModuleList(_encoder(dim, depth) for depth in local_depths)
+        self.proxy_encoders = nn.ModuleList(_encoder(dim, depth) for depth in proxy_depths)
 
     def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Build both pyramids.
@@ -46,21 +52,18 @@ class MSG(nn.Module):
         return local, self._proxy_flow(lr_hsi, local)
 
     def _local_flow(self, hr_msi: Tensor) -> list[Tensor]:
-        x = self.embed_msi(hr_msi)
-        features = [self.local_encoders[0](x)]
+        features = [self.local_encoders[0](self.embed_msi(hr_msi))]
         for encoder in self.local_encoders[1:]:
             # At factor 2, bilinear interpolation of block centres is the 2x2 block mean.
             features.append(encoder(F.avg_pool2d(features[-1], 2)))
         return features
 
     def _proxy_flow(self, lr_hsi: Tensor, local: list[Tensor]) -> list[Tensor]:
+        """Go up from the LRHSI through the sizes of the local features."""
         x = self.embed_hsi(lr_hsi)
         features: list[Tensor] = []
-        for guide, encoder, guidance in zip(
-            reversed(self.guides), reversed(self.proxy_encoders), reversed(local), strict=True
-        ):
-            x = resize(x, guidance)
-            x = encoder(guide(torch.cat((x, guidance), 1)))
+        for encoder, level in zip(reversed(self.proxy_encoders), reversed(local), strict=True):
+            x = encoder(resize(x, level))
             features.insert(0, x)
         return features
 

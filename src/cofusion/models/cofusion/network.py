@@ -1,35 +1,38 @@
 """The CoFusion network (section 3.1, figure 1)."""
 
-import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cofusion.models.base import FusionNetwork
 from cofusion.models.cofusion.layers import ResidualBlock
 from cofusion.models.cofusion.msg import MSG, resize
 from cofusion.models.cofusion.spacam import SpaCAM
 from cofusion.models.cofusion.specam import SpeCAM
-from cofusion.models.cofusion.sscfm import SSCFM
-from cofusion.models.shapes import check_pair
+from cofusion.models.cofusion.sscfm import SSCFM, CrossStream
 from cofusion.sensors.decimation import upsample
 
 Variant = Literal["full", "no_spacam", "no_specam", "no_sscfm"]
 
 LEVELS = 3
-# The coarsest level halves the full-resolution image twice.
+# The coarsest level halves the full-resolution image twice, so its pixels are this wide.
 _COARSEST = 2 ** (LEVELS - 1)
+# Windows lie half an extent apart, and half of that is a whole number of pixels at the coarsest level.
+_EXTENT_STEP = 4 * _COARSEST
 
 
-class CoFusion(nn.Module):
+class CoFusion(FusionNetwork):
     """Fuse a low-resolution hyperspectral and a high-resolution multispectral image.
 
     MSG builds local (from the HRMSI) and proxy (from the LRHSI) features at three levels. At each level a
     series of SpaCAM refines the local and a SpeCAM the proxy features, and an SSCFM lets the two refine each
     other. The levels are joined from coarse to fine, and the reconstruction head's output is added to the
     interpolated LRHSI.
+
+    Where channels are weighed by pooled statistics, an image is pooled whole, as in the paper; the result of
+    a tile then depends a little on the tile. With `pool_extent` it does not (see `pooling`).
 
     Any number of rows and columns is accepted; padding happens inside.
 
@@ -43,11 +46,17 @@ class CoFusion(nn.Module):
         phase: Where an LR sample sits in its `scale` x `scale` block, in full-resolution pixels; the
             interpolated LRHSI is aligned by it. The paper's decimation keeps each block's first pixel: 0.
         spacam_depths: How many SpaCAM in series at full, half and quarter resolution.
-        encoder_depths: Residual blocks of each MSG encoder at full, half and quarter resolution.
+        local_depths: Residual blocks of E_c, the encoders of MSG's local flow, at the same resolutions.
+        proxy_depths: Residual blocks of E_c', those of its proxy flow.
+        wavelet: Wavelet of SpeCAM, a name of PyWavelets; `haar` is by far the cheapest.
+        pool_extent: Side of the windows in which statistics are pooled, in full-resolution pixels, a
+            multiple of 16; best the side of the training crops. None pools whole images.
 
     Raises:
         ValueError: An argument lies outside its range.
     """
+
+    multiple = _COARSEST
 
     def __init__(
         self,
@@ -57,25 +66,30 @@ class CoFusion(nn.Module):
         dim: int = 64,
         variant: Variant = "full",
         phase: float = 0.0,
-        spacam_depths: Sequence[int] = (1, 4, 15),
-        encoder_depths: Sequence[int] = (1, 1, 1),
+        spacam_depths: Sequence[int] = (1, 2, 8),
+        local_depths: Sequence[int] = (1, 3, 7),
+        proxy_depths: Sequence[int] = (1, 3, 8),
+        wavelet: str = "haar",
+        pool_extent: int | None = None,
     ) -> None:
-        super().__init__()
-        _check_arguments(hsi_bands, msi_bands, scale, dim, variant, phase)
-        _check_depths(spacam_depths, encoder_depths)
-        self.hsi_bands = hsi_bands
-        self.msi_bands = msi_bands
-        self.scale = scale
+        super().__init__(hsi_bands, msi_bands, scale, phase)
+        _check_arguments(dim, variant)
+        _check_depths(spacam_depths, local_depths, proxy_depths)
         self.dim = dim
         self.variant = variant
-        self.phase = phase
+        self.wavelet = wavelet
         self.spacam_depths = tuple(spacam_depths)
-        self.encoder_depths = tuple(encoder_depths)
-        self.msg = MSG(hsi_bands, msi_bands, dim, encoder_depths)
-        spacam = ResidualBlock if variant == "no_spacam" else SpaCAM
-        self.spacam = nn.ModuleList(nn.Sequential(*(spacam(dim) for _ in range(n))) for n in spacam_depths)
+        self.local_depths = tuple(local_depths)
+        self.proxy_depths = tuple(proxy_depths)
+        self.msg = MSG(hsi_bands, msi_bands, dim, local_depths, proxy_depths)
+        self.spacam = nn.ModuleList(
+            ResidualBlock(dim) if variant == "no_spacam" else nn.Sequential(*(SpaCAM(dim) for _ in range(n)))
+            for n in spacam_depths
+        )
         self.specam = nn.ModuleList(
-            ResidualBlock(dim) if variant == "no_specam" else SpeCAM(dim, coordinates=dim // 4)
+            ResidualBlock(dim)
+            if variant == "no_specam"
+            else SpeCAM(dim, coordinates=dim // 4, wavelet=wavelet)
             for _ in range(LEVELS)
         )
         self.sscfm = nn.ModuleList(
@@ -87,40 +101,30 @@ class CoFusion(nn.Module):
             nn.GELU(),
             nn.Conv2d(dim, hsi_bands, 3, padding=1),
         )
+        self.pool_within(pool_extent)
 
-    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
-        """Fuse a batch.
+    def pool_within(self, extent: int | None) -> None:
+        """Set `pool_extent` of a network that exists.
 
         Args:
-            lr_hsi: LRHSI X, `(B, C, h, w)`, in [0, 1].
-            hr_msi: HRMSI Y, `(B, c, H, W)` with `H = scale * h` and `W = scale * w`, in [0, 1].
-
-        Returns:
-            HRHSI Z, `(B, C, H, W)`; not clipped.
+            extent: Side of the windows in full-resolution pixels; None pools whole images.
 
         Raises:
-            ValueError: The shapes do not belong together or to this network.
+            ValueError: The extent is no positive multiple of 16.
         """
-        check_pair(lr_hsi, hr_msi, self.scale, self.hsi_bands, self.msi_bands)
-        base = upsample(lr_hsi, self.scale, self.phase)
-        rows, cols = hr_msi.shape[-2:]
-        return base + self._residual(*self._pad(lr_hsi, hr_msi))[..., :rows, :cols]
+        if extent is not None and (extent < _EXTENT_STEP or extent % _EXTENT_STEP):
+            raise ValueError(
+                f"pool_extent must be None or a positive multiple of {_EXTENT_STEP}, got {extent}"
+            )
+        self.pool_extent = extent
+        for level in range(LEVELS):
+            for module in (*self.specam[level].modules(), *self.sscfm[level].modules()):
+                if isinstance(module, SpeCAM | CrossStream):
+                    module.extent = None if extent is None else extent // 2**level
 
-    def _pad(self, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[Tensor, Tensor]:
-        """Replicate the last rows and columns of both images until the coarsest level's grid fits both."""
-        multiple = _COARSEST // math.gcd(_COARSEST, self.scale)
-        below, right = (-size % multiple for size in lr_hsi.shape[-2:])
-        return (
-            F.pad(lr_hsi, (0, right, 0, below), mode="replicate"),
-            F.pad(hr_msi, (0, right * self.scale, 0, below * self.scale), mode="replicate"),
-        )
-
-    def _residual(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
-        # Convolutions are fastest on channels_last memory, on CPU and GPU alike.
-        local, proxy = self.msg(
-            lr_hsi.contiguous(memory_format=torch.channels_last),
-            hr_msi.contiguous(memory_format=torch.channels_last),
-        )
+    def fuse(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """Add the reconstructed detail to the interpolated LRHSI."""
+        local, proxy = self.msg(lr_hsi, hr_msi)
         x: Tensor | None = None
         for level in reversed(range(LEVELS)):
             f_spa = self.spacam[level](local[level])
@@ -128,8 +132,7 @@ class CoFusion(nn.Module):
             f_spa, f_spe = self.sscfm[level](f_spa, f_spe)
             joined = self.join[level](torch.cat((f_spa, f_spe), 1))
             x = joined if x is None else joined + resize(x, joined)
-        residual: Tensor = self.head(x)
-        return residual
+        return upsample(lr_hsi, self.scale, self.phase).add_(self.head(x))
 
 
 class SharedResidualBlock(nn.Module):
@@ -148,19 +151,11 @@ class SharedResidualBlock(nn.Module):
         return self.block(f_spa), self.block(f_spe)
 
 
-def _check_arguments(
-    hsi_bands: int, msi_bands: int, scale: int, dim: int, variant: str, phase: float
-) -> None:
-    if hsi_bands < 1 or msi_bands < 1:
-        raise ValueError(f"both images need at least one band, got {hsi_bands} HSI and {msi_bands} MSI bands")
-    if not isinstance(scale, int) or scale < 2:
-        raise ValueError(f"scale must be an integer of at least 2, got {scale!r}")
+def _check_arguments(dim: int, variant: str) -> None:
     if dim < 4 or dim % 4:
         raise ValueError(f"dim must be a positive multiple of 4, got {dim}")
     if variant not in get_args(Variant):
         raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}")
-    if not 0 <= phase <= scale - 1:
-        raise ValueError(f"phase must lie in 0..{scale - 1}, inside a block of scale {scale}, got {phase}")
 
 
 def _check_depths(*depths: Sequence[int]) -> None:

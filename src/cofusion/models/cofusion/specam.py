@@ -5,7 +5,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cofusion.models.cofusion.layers import DWConv
+from cofusion.models.cofusion.pooling import per_position, pool_max, spread
 from cofusion.models.cofusion.wavelet import WaveletSplit
+
+# A normalised z_in and torch's initial weights give interactions of standard deviation 3**-0.5: this bias
+# leaves one in seven above zero.
+EXPANSION_BIAS = -0.6
 
 
 class SpeCAM(nn.Module):
@@ -15,7 +20,12 @@ class SpeCAM(nn.Module):
         dim: Width, C in Algorithm 1.
         coordinates: K, how many spectral coordinates are mixed.
         wavelet: Name of a wavelet of PyWavelets.
+
+    Attributes:
+        extent: Side of the windows in which saliency is pooled, in pixels; None pools the whole image.
     """
+
+    extent: int | None = None
 
     def __init__(self, dim: int, coordinates: int, wavelet: str = "haar") -> None:
         super().__init__()
@@ -37,12 +47,13 @@ class SpeCAM(nn.Module):
         f_low, f_high = self.dwt(f_spe)
         f_low = F.gelu(self.low(f_low))
         f_high = F.gelu(self.high(f_high))
-        v = torch.cat((f_low.amax((2, 3)), f_high.amax((2, 3))), 1)
+        v = torch.cat((pool_max(f_low, self.extent), pool_max(f_high, self.extent)), 1)
         # Stage 2: spectral coordinate mixing.
-        a = self.scm(v)[:, :, None, None]
+        a = spread(per_position(self.scm, v), self.extent, f_spe)
         # Stage 3: weighted fusion and residual learning.
-        f_mid = F.gelu(self.mid(a * (self.alpha * f_low + (1 - self.alpha) * f_high)))
-        return f_mid + f_spe
+        a_low = a * self.alpha
+        f_mid = (f_high * (a - a_low)).addcmul_(f_low, a_low)
+        return F.gelu(self.mid(f_mid)).add_(f_spe)
 
 
 class SCM(nn.Module):
@@ -51,6 +62,9 @@ class SCM(nn.Module):
     Expansion makes a sparse C x C interaction map of every image (ReLU sets its zeros). Ranking keeps the K
     columns with the largest sums, in their original order. Mixing walks over those columns: a non-zero
     entry replaces the channel's state, a zero keeps it (equation 4).
+
+    G normalises the saliencies and its result. Without that, z_in and with it the map hardly change from
+    image to image, and no row of M is ever empty, so that z0 is never used.
 
     Args:
         dim: Number of channels C.
@@ -64,21 +78,31 @@ class SCM(nn.Module):
         super().__init__()
         if not 1 <= coordinates <= dim:
             raise ValueError(f"coordinates must lie in 1..{dim} (the width), got {coordinates}")
-        self.coordinates = coordinates
-        self.g_theta = nn.Sequential(nn.Linear(2 * dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
+        self.k = coordinates
+        self.g_theta = nn.Sequential(
+            nn.LayerNorm(2 * dim),
+            nn.Linear(2 * dim, 2 * dim),
+            nn.ReLU(),
+            nn.Linear(2 * dim, dim),
+            nn.LayerNorm(dim),
+        )
         self.expansion = nn.Linear(dim, dim * dim)
+        nn.init.constant_(self.expansion.bias, EXPANSION_BIAS)
         self.z0 = nn.Parameter(torch.zeros(dim))
         self.map = nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
 
     def forward(self, v: Tensor) -> Tensor:
         """Map saliencies `concat(v_low, v_high) (B, 2C)` to channel weights `a (B, C)` in (0, 1)."""
         z_in = self.g_theta(v)
-        dim = self.z0.numel()
-        interaction = F.relu(self.expansion(z_in)).view(-1, dim, dim)
-        m = top_columns(interaction, self.coordinates)
-        z = mix_coordinates(m, self.z0)
+        z = mix_coordinates(self.coordinates(z_in), self.z0)
         a: Tensor = torch.sigmoid(self.map(z))
         return a
+
+    def coordinates(self, z_in: Tensor) -> Tensor:
+        """Expand and rank: map `z_in (B, C)` to the coordinate matrix `M (B, C, K)`, non-negative."""
+        dim = self.z0.numel()
+        interaction = torch.unflatten(F.relu(self.expansion(z_in)), 1, (dim, dim))
+        return top_columns(interaction, self.k)
 
 
 def top_columns(interaction: Tensor, k: int) -> Tensor:

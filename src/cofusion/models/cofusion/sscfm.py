@@ -1,9 +1,11 @@
 """SSCFM, the spatial-spectral cross-fusion module (section 3.4)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cofusion.models.cofusion.layers import RESIDUAL_SCALE, ChannelNorm, DWConv
+from cofusion.models.cofusion.layers import ChannelNorm, DWConv, add_residual
+from cofusion.models.cofusion.pooling import per_position, pool_max, spread
 
 SEGMENTS = 4
 # Excitation widens the channel vector by this factor between its two linear layers.
@@ -41,7 +43,12 @@ class CrossStream(nn.Module):
 
     Args:
         dim: Width D.
+
+    Attributes:
+        extent: Side of the windows in which excitation is pooled, in pixels; None pools the whole image.
     """
+
+    extent: int | None = None
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -51,29 +58,28 @@ class CrossStream(nn.Module):
         self.sse = nn.Sequential(
             nn.Linear(dim, EXPANSION * dim), nn.ReLU(), nn.Linear(EXPANSION * dim, dim), nn.Sigmoid()
         )
-        self.drop = nn.Dropout(MASK_DROPOUT)
         self.out = nn.Conv2d(dim, dim, 3, padding=1)
+        # 3x3 and 5x5 masks alternate over the four segments of the channels.
+        large = torch.arange(SEGMENTS).repeat_interleave(dim // SEGMENTS) % 2 == 1
+        self.register_buffer("large", large[:, None, None], persistent=False)
+        self.register_buffer("sign", 1.0 - 2.0 * large[:, None, None], persistent=False)
 
-    def masks(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """LKA: return the 3x3 and the 5x5 attention mask, `(B, D, H, W)` each, adding up to 1."""
+    def masks(self, f: Tensor) -> Tensor:
+        """LKA: return the attention masks for the other stream, `(B, D, H, W)`.
+
+        The softmax over the 3x3 and the 5x5 granularity gives two masks; of each channel the cross operator
+        uses one, the 3x3 mask in even and the 5x5 mask in odd segments.
+        """
         normed = self.norm(f)
         # The softmax over two maps is the sigmoid of their difference.
-        small = torch.sigmoid(self.lka3(normed) - self.lka5(normed))
+        difference: Tensor = self.lka3(normed) - self.lka5(normed)
+        masks = difference.mul_(self.get_buffer("sign")).sigmoid_()
+        if not self.training:
+            return masks
         # Noise at the large scale is simulated by missing features.
-        return small, self.drop(1 - small)
+        return torch.where(self.get_buffer("large"), F.dropout(masks, MASK_DROPOUT), masks)
 
-    def forward(self, f: Tensor, other_masks: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, f: Tensor, other_masks: Tensor) -> Tensor:
         """Cross operator: excite the stream's segments, weigh them by the other's masks, add the residual."""
-        v = self.sse(f.amax((2, 3)))[:, :, None, None]
-        small, large = other_masks
-        quarter = f.shape[1] // SEGMENTS
-        # 3x3 and 5x5 masks alternate over the four segments.
-        weights = torch.cat(
-            [
-                (small if segment % 2 == 0 else large)[:, segment * quarter : (segment + 1) * quarter]
-                for segment in range(SEGMENTS)
-            ],
-            1,
-        )
-        residual: Tensor = self.out(f * v * weights)
-        return f + RESIDUAL_SCALE * residual
+        v = spread(per_position(self.sse, pool_max(f, self.extent)), self.extent, f)
+        return add_residual(f, self.out(f * other_masks * v))

@@ -55,12 +55,11 @@ class WaveletSplit(nn.Module):
 def haar_low(x: Tensor) -> Tensor:
     """Return the Haar low part: every 2x2 block's mean, in place of its four values.
 
-    An odd last row or column stands alone with its mirror image, as half-sample symmetry has it.
+    An odd last row or column is a block by itself: with its mirror image, as half-sample symmetry has it, the
+    mean is the same.
     """
-    rows, cols = x.shape[-2:]
-    even = F.pad(x, (0, cols % 2, 0, rows % 2), mode="replicate")
-    mean = F.avg_pool2d(even, 2)
-    return F.interpolate(mean, scale_factor=2, mode="nearest")[..., :rows, :cols]
+    mean = F.avg_pool2d(x, 2, ceil_mode=True)
+    return F.interpolate(mean, size=x.shape[-2:], mode="nearest")
 
 
 def _pad_symmetric(x: Tensor, axis: int, border: tuple[int, int]) -> Tensor:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from cofusion.files import whole_file
 from cofusion.reports import save_figure
-from cofusion.reports.files import whole_file
 from cofusion.training.callbacks.scene_figure import estimates, file_stem, run_dir, scene_figure
 
 TILE = 256

@@ -14,9 +14,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, cuda
 
+from cofusion.files import whole_file
 from cofusion.metrics import MAIN_METRICS
 from cofusion.reports import metric_table
-from cofusion.reports.files import whole_file
 from cofusion.training.callbacks.scene_figure import method_title, run_dir
 
 FUSED = "fused"

@@ -1,6 +1,6 @@
 import pytest
 
-from cofusion.reports.files import whole_file
+from cofusion.files import whole_file
 
 
 def test_new_file_appears_with_its_folders(tmp_path):
