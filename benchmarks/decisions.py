@@ -33,8 +33,8 @@ from readings import START, all_readings, build
 # Distributions of depth over full, half and quarter resolution, all with the parameters of Table 3:
 # SpaCAM / residual blocks of E_c / of E_c'.
 DEPTHS = [
-    "1,2,8 / 1,3,7 / 1,3,8",
     "1,1,9 / 1,1,9 / 1,1,10",
+    "1,2,8 / 1,3,7 / 1,3,8",
     "1,1,9 / 1,2,8 / 1,2,9",
     "2,3,6 / 1,3,7 / 1,3,8",
     "1,4,6 / 1,5,5 / 1,5,6",

@@ -84,6 +84,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--compile", action="store_true", help="time the network through torch.compile")
+    parser.add_argument("--variants", nargs="+", default=get_args(Variant), help="ablation variants")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="rows and columns of the output")
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
@@ -115,7 +116,7 @@ def variants(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]
     limit = FAST_LIMIT if args.compile or args.device == "cuda" else EAGER_LIMIT
     for size in args.sizes:
         for bands in BANDS:
-            for variant in get_args(Variant):
+            for variant in args.variants:
                 row = cost(args, size, bands, variant)
                 rows.append(row)
                 where = f"{variant} at {size}x{size}, {row['bands']} bands"

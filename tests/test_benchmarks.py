@@ -81,8 +81,7 @@ def test_decisions_are_recorded_and_not_repeated(cave_root, tmp_path, monkeypatc
 
 def test_cost_of_a_network_is_above_that_of_its_convolutions(monkeypatch, capsys):
     monkeypatch.setattr(network, "BANDS", ((5, 3),))
-    monkeypatch.setattr(network, "get_args", lambda _: ("full",))
-    run(network, monkeypatch, "--sizes", 16, "--turns", 3, "--threads", 1)
+    run(network, monkeypatch, "--variants", "full", "--sizes", 16, "--turns", 3, "--threads", 1)
     names, _, values = (line.split(" | ") for line in capsys.readouterr().out.splitlines()[1:4])
     row = dict(zip(names, values, strict=True))
     assert float(row["forward / convolutions"]) > 1

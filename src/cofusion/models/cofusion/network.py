@@ -66,9 +66,9 @@ class CoFusion(FusionNetwork):
         dim: int = 64,
         variant: Variant = "full",
         phase: float = 0.0,
-        spacam_depths: Sequence[int] = (1, 2, 8),
-        local_depths: Sequence[int] = (1, 3, 7),
-        proxy_depths: Sequence[int] = (1, 3, 8),
+        spacam_depths: Sequence[int] = (1, 1, 9),
+        local_depths: Sequence[int] = (1, 1, 9),
+        proxy_depths: Sequence[int] = (1, 1, 10),
         wavelet: str = "haar",
         pool_extent: int | None = None,
     ) -> None:
