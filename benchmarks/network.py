@@ -21,7 +21,6 @@ import ctypes
 import json
 import multiprocessing
 import platform
-import resource
 import statistics
 import sys
 import time
@@ -105,7 +104,7 @@ def keep_pages() -> None:
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         m_trim_threshold, m_mmap_threshold = -1, -3
-        mallopt(m_mmap_threshold, 1 << 30)
+        mallopt(m_mmap_threshold, 32 << 20)
         mallopt(m_trim_threshold, (1 << 31) - 1)
 
 
@@ -318,9 +317,17 @@ def _peak_of_process(threads: int, size: int, bands: tuple[int, int], variant: s
     with torch.inference_mode():
         # The libraries' own memory comes first.
         net(*small)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # Linux forgets the peak so far, that of the imports.
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _resident("VmRSS")
         net(*inputs)
-    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1)
+        return round((_resident("VmHWM") - before) / 1024, 1)
+
+
+def _resident(line: str) -> int:
+    """Resident memory of this process in KiB: `VmRSS` now, `VmHWM` at its peak."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{line}:")[1].split()[0])
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cofusion import CoFusion
-from cofusion.models.cofusion.msg import MSG, resize
+from cofusion.models.cofusion.msg import MSG, embed, resize
 from cofusion.models.cofusion.spacam import SpaCAM, by_dilation
 from cofusion.models.cofusion.specam import SCM, SpeCAM
 from cofusion.models.cofusion.sscfm import CrossStream
@@ -64,7 +64,7 @@ class AddedGuidance(MSG):
     """The local feature of the same level is added to the proxy feature before its encoder."""
 
     def _proxy_flow(self, lr_hsi: Tensor, local: list[Tensor]) -> list[Tensor]:
-        x, features = self.embed_hsi(lr_hsi), []
+        x, features = embed(self.embed_hsi, lr_hsi), []
         for level in reversed(range(len(local))):
             x = self.proxy_encoders[level](self.guided(resize(x, local[level]), local[level], level))
             features.insert(0, x)

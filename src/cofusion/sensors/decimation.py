@@ -6,7 +6,6 @@ block's centre, which is what `torch.nn.functional.interpolate(align_corners=Fal
 """
 
 import math
-from functools import cache
 from typing import Literal
 
 import torch
@@ -66,7 +65,7 @@ def upsample(lr: Tensor, scale: int, phase: float, mode: Mode = "bicubic") -> Te
     """
     if not 0 <= phase <= scale - 1:
         raise UserError(f"phase {phase} lies outside a block of scale {scale}; give 0 to {scale - 1}")
-    weights = torch.tensor(_polyphase_weights(scale, float(phase), mode), dtype=lr.dtype, device=lr.device)
+    weights = torch.tensor(_polyphase_weights(scale, phase, mode), dtype=lr.dtype, device=lr.device)
     # Under mixed precision, interpolated reflectances would be rounded to three digits.
     with torch.autocast(lr.device.type, enabled=False):
         return _interpolate(lr, weights)
@@ -86,7 +85,6 @@ def _interpolate(lr: Tensor, weights: Tensor) -> Tensor:
     return fine.permute(0, 2, 3, 1).reshape(batch, bands, h * scale, w * scale)
 
 
-@cache
 def _polyphase_weights(scale: int, phase: float, mode: Mode) -> list[list[float]]:
     """Return, for every position inside a block, the weights of the samples `-2 ... 2` around its block."""
     kernel = _cubic if mode == "bicubic" else _linear

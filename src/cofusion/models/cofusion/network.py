@@ -41,14 +41,14 @@ class CoFusion(FusionNetwork):
         msi_bands: Number of MSI bands c.
         scale: Ratio of the two resolutions, an integer of at least 2.
         dim: Width D of the features, divisible by 4; the paper's is 64.
-        variant: `full`, or the ablation of Table 3 that puts standard residual blocks in the place of a
-            module: `no_spacam`, `no_specam`, `no_sscfm`.
+        variant: `full`, or the ablation of Table 3 that puts one standard residual block per level in the
+            place of a module: `no_spacam`, `no_specam`, `no_sscfm`.
         phase: Where an LR sample sits in its `scale` x `scale` block, in full-resolution pixels; the
             interpolated LRHSI is aligned by it. The paper's decimation keeps each block's first pixel: 0.
         spacam_depths: How many SpaCAM in series at full, half and quarter resolution.
         local_depths: Residual blocks of E_c, the encoders of MSG's local flow, at the same resolutions.
         proxy_depths: Residual blocks of E_c', those of its proxy flow.
-        wavelet: Wavelet of SpeCAM, a name of PyWavelets; `haar` is by far the cheapest.
+        wavelet: Wavelet of SpeCAM, a name of PyWavelets; `haar` needs no filtering.
         pool_extent: Side of the windows in which statistics are pooled, in full-resolution pixels, a
             multiple of 16; best the side of the training crops. None pools whole images.
 
