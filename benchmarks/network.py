@@ -11,13 +11,12 @@ The bound is the time of the network's own convolutions, run back to back on inp
 memory layout, forward or forward and backward. What is compared is timed in turn, in one process, and the
 median of every turn's ratio is printed: absolute times on a shared machine mean little.
 
-On CPU every network gets the kinder setting of glibc's allocator, which keeps freed pages
-(M_MMAP_THRESHOLD, M_TRIM_THRESHOLD); `--default-malloc` leaves it alone.
+On CPU every network gets the allocator's kinder setting, that of the `cofusion` command
+(`cofusion.memory`); `--default-malloc` leaves it alone. Compiled networks are frozen for inference
+(`torch._inductor.config.freezing`), so that their convolutions are fused with what follows.
 """
 
 import argparse
-import contextlib
-import ctypes
 import json
 import multiprocessing
 import platform
@@ -30,10 +29,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+import torch._inductor.config as inductor
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cofusion import CoFusion
+from cofusion.memory import keep_pages
 from cofusion.models.cofusion import Variant
 from cofusion.models.deep import PSRT, ThreeDTNet, U2Net
 from decisions import DEPTHS
@@ -51,6 +52,7 @@ GOALS = {"U2Net": 2.9, "3DT-Net": 12.0, "PSRT": 1.0}
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
+    inductor.freezing = args.compile
     if args.device == "cpu" and not args.default_malloc:
         keep_pages()
     print(
@@ -97,15 +99,6 @@ def machine(args: argparse.Namespace) -> str:
     if args.device == "cuda":
         return torch.cuda.get_device_name()
     return f"CPU {platform.machine()}, {args.threads} threads, torch {torch.__version__}"
-
-
-def keep_pages() -> None:
-    """Tell glibc to keep freed memory, as a long-running process would like it; elsewhere do nothing."""
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        mallopt(m_mmap_threshold, 32 << 20)
-        mallopt(m_trim_threshold, (1 << 31) - 1)
 
 
 # --- What is compared ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import os
 import sys
 
 from cofusion.errors import UserError
+from cofusion.memory import keep_pages
 
 VERBS = {
     "fit": "train a network, then test its best weights",
@@ -73,6 +74,7 @@ def _help() -> str:
 
 
 def _run(verb: str, args: list[str]) -> int:
+    keep_pages()
     try:
         importlib.import_module(_HOMES.get(verb, "cofusion.lightning_cli")).run(verb, args)
     except KeyboardInterrupt:

@@ -9,7 +9,6 @@ import math
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cofusion.errors import UserError
@@ -61,28 +60,28 @@ def upsample(lr: Tensor, scale: int, phase: float, mode: Mode = "bicubic") -> Te
         mode: `bicubic` (Keys, a = -0.75) or `bilinear`.
 
     Returns:
-        `(B, bands, h * scale, w * scale)`.
+        `(B, bands, h * scale, w * scale)`, in channels_last memory.
     """
     if not 0 <= phase <= scale - 1:
         raise UserError(f"phase {phase} lies outside a block of scale {scale}; give 0 to {scale - 1}")
-    weights = torch.tensor(_polyphase_weights(scale, phase, mode), dtype=lr.dtype, device=lr.device)
     # Under mixed precision, interpolated reflectances would be rounded to three digits.
     with torch.autocast(lr.device.type, enabled=False):
-        return _interpolate(lr, weights)
+        along_rows, along_cols = (_interpolation(size, scale, phase, mode, lr) for size in lr.shape[-2:])
+        # Two matrix products with all bands of a pixel side by side, several times as fast as filtering.
+        image = lr.permute(0, 2, 3, 1).contiguous()
+        fine = along_rows @ (along_cols @ image).flatten(2)
+        return torch.unflatten(fine, 2, (-1, lr.shape[1])).permute(0, 3, 1, 2)
 
 
-def _interpolate(lr: Tensor, weights: Tensor) -> Tensor:
-    """Interpolate by a factor of `len(weights)`, the weights those of `_polyphase_weights`."""
-    scale = len(weights)
-    batch, bands, h, w = lr.shape
-    image = F.pad(lr, (_REACH,) * 4, mode="replicate").reshape(
-        batch * bands, 1, h + 2 * _REACH, w + 2 * _REACH
-    )
-    # One output channel per position inside the block; interleaving them restores the fine grid.
-    rows = F.conv2d(image, weights[:, None, :, None])
-    rows = rows.transpose(1, 2).reshape(batch * bands, 1, h * scale, w + 2 * _REACH)
-    fine = F.conv2d(rows, weights[:, None, None, :])
-    return fine.permute(0, 2, 3, 1).reshape(batch, bands, h * scale, w * scale)
+def _interpolation(length: int, scale: int, phase: float, mode: Mode, like: Tensor) -> Tensor:
+    """Return the matrix `(length * scale, length)` that interpolates a line of samples."""
+    weights = torch.tensor(_polyphase_weights(scale, phase, mode), dtype=like.dtype, device=like.device)
+    taps = torch.arange(-_REACH, _REACH + 1, device=like.device)
+    # Beyond the border, a tap reads the border's sample.
+    samples = (torch.arange(length, device=like.device)[:, None, None] + taps).clamp(0, length - 1)
+    matrix = weights.new_zeros(length, scale, length)
+    matrix.scatter_add_(2, samples.expand(-1, scale, -1), weights.expand(length, -1, -1))
+    return matrix.flatten(0, 1)
 
 
 def _polyphase_weights(scale: int, phase: float, mode: Mode) -> list[list[float]]:

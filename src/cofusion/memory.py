@@ -1,0 +1,26 @@
+"""Setting the CPU's memory allocator for large images that come and go.
+
+Networks allocate and free the same hundreds of megabytes at every pass. glibc gives freed memory back to the
+kernel, which then hands it out again in pages of 4 KiB: on CPU, half the time of a pass over a large image.
+"""
+
+import contextlib
+import ctypes
+import os
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_FROM_HEAP = 32 << 20  # the most that glibc allows
+_NEVER = (1 << 31) - 1
+
+
+def keep_pages() -> None:
+    """Let this process keep freed memory, and use huge pages for large tensors.
+
+    Call it before torch allocates its first tensor. Where the C library is not glibc, freed memory is not
+    kept; where the kernel has no huge pages, or `THP_MEM_ALLOC_ENABLE` is already set to 0, none are used.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_FROM_HEAP)
+        mallopt(_M_TRIM_THRESHOLD, _NEVER)
