@@ -121,11 +121,12 @@ def variants(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]
 
 def cost(args: argparse.Namespace, size: int, bands: tuple[int, int], variant: str) -> dict[str, Any]:
     torch.manual_seed(0)
+    torch.compiler.reset()
     net = CoFusion(*bands, SCALE, variant=variant).to(args.device)
     one, several, many = (pair(args, size, bands, batch) for batch in (1, 2, 16))
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net.eval()(*one)
-    run = torch.compile(net) if args.compile else net
+    run = compiled(args, net)
     seconds = in_turn(
         args,
         {
@@ -166,7 +167,9 @@ def methods(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
             inputs = pair(args, size, bands, 1)
             torch.manual_seed(0)
             nets = {name: kind(*bands, SCALE).to(args.device).eval() for name, kind in networks.items()}
-            runs = {name: torch.compile(net) if args.compile else net for name, net in nets.items()}
+            runs = {
+                name: torch.compile(net, dynamic=False) if args.compile else net for name, net in nets.items()
+            }
             seconds = in_turn(args, {name: partial(forward, args, run, inputs) for name, run in runs.items()})
             for name, net in nets.items():
                 times = ratio(seconds, name, "CoFusion")
@@ -210,6 +213,11 @@ def depths(args: argparse.Namespace) -> list[dict[str, Any]]:
 def pair(args: argparse.Namespace, size: int, bands: tuple[int, int], batch: int) -> tuple[Tensor, Tensor]:
     lr_hsi = torch.rand(batch, bands[0], size // SCALE, size // SCALE, device=args.device)
     return lr_hsi, torch.rand(batch, bands[1], size, size, device=args.device)
+
+
+def compiled(args: argparse.Namespace, net: nn.Module) -> Any:
+    # Frozen convolutions fail on sizes that vary (torch 2.13).
+    return torch.compile(net, dynamic=False) if args.compile else net
 
 
 def forward(args: argparse.Namespace, net: Any, inputs: tuple[Tensor, Tensor]) -> None:

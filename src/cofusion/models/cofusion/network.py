@@ -127,11 +127,11 @@ class CoFusion(FusionNetwork):
         local, proxy = self.msg(lr_hsi, hr_msi)
         x: Tensor | None = None
         for level in reversed(range(LEVELS)):
-            f_spa = self.spacam[level](local[level])
-            f_spe = self.specam[level](proxy[level])
+            f_spa = self.spacam[level](local.pop())
+            f_spe = self.specam[level](proxy.pop())
             f_spa, f_spe = self.sscfm[level](f_spa, f_spe)
             joined = self.join[level](torch.cat((f_spa, f_spe), 1))
-            x = joined if x is None else joined + resize(x, joined)
+            x = joined if x is None else joined.add_(resize(x, joined))
         return upsample(lr_hsi, self.scale, self.phase).add_(self.head(x))
 
 
