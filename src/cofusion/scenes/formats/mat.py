@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cofusion.errors import UserError
 from cofusion.scenes.formats.contents import WAVELENGTHS, Contents, Raw, check_array, choose, reading
+from cofusion.scenes.formats.mat5 import check_mat5
 from cofusion.scenes.wavelengths import in_nm
 
 # Types of MATLAB's classes of numbers; scipy calls the file's classes so.
@@ -39,6 +40,8 @@ def open_mat(path: Path, key: str | None = None) -> Contents:
 def _open_mat5(path: Path, key: str | None) -> Contents:
     from scipy.io import whosmat
 
+    with path.open("rb") as file:
+        check_mat5(file)
     listed = {name: (tuple(shape), kind) for name, shape, kind in whosmat(path)}
     key = choose(path, key, {name: shape for name, (shape, _) in listed.items()})
     (rows, cols, bands), kind = listed[key]
