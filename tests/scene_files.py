@@ -17,6 +17,7 @@ from cofusion.scenes import Synthetic
 
 CAVE_TRAIN = ("beads", "face")
 CAVE_TEST = ("balloons", "feathers")
+HOUSTON_FILE = "20170218_UH_CASI_S4_NAD83.pix"
 CHIKUSEI_FILE = "HyperspecVNIR_Chikusei_20140729.mat"
 
 
@@ -94,6 +95,26 @@ def write_chikusei(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArray[np
     with path.open("r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
     _write_one_scene_split(root / "split.yaml", "chikusei")
+    return cube
+
+
+def write_houston_2018(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArray[np.uint16]:
+    """Write the contest's ENVI pair and `root/split.yaml`; return the 48 bands, `(bands, rows, cols)`.
+
+    The file's last two channels are no bands: their "wavelengths" in the header are their numbers.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    cube = values(48, rows, cols, 19000).astype("<u2")
+    others = np.full((2, rows, cols), 60000, cube.dtype)
+    np.concatenate([cube, others]).tofile(root / HOUSTON_FILE)
+    centres = [*np.round(np.linspace(374.4, 1047.1, 48), 1), 49, 50]
+    (root / HOUSTON_FILE).with_suffix(".hdr").write_text(
+        f"ENVI\nsamples = {cols}\nlines = {rows}\nbands = 50\nheader offset = 0\nfile type = ENVI Standard\n"
+        f"data type = 12\ninterleave = bsq\nbyte order = 0\n"
+        f"map info = {{UTM, 1, 1, 271460.5, 3290891.5, 1, 1, 15, North, WGS-84, units=Meters}}\n"
+        f"wavelength units = Nanometers\nwavelength = {{{', '.join(f'{nm:f}' for nm in centres)}}}\n"
+    )
+    _write_one_scene_split(root / "split.yaml", "houston_2018")
     return cube
 
 

@@ -38,6 +38,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     scene_files.write_pavia_u(root / "pavia_u")
     scene_files.write_pavia_c(root / "pavia_c")
     scene_files.write_chikusei(root / "chikusei")
+    scene_files.write_houston_2018(root / "houston_2018")
     return {path.name: path for path in root.iterdir()}
 
 

@@ -5,6 +5,7 @@ from cofusion.scenes.cave import CAVE
 from cofusion.scenes.chikusei import Chikusei
 from cofusion.scenes.files import Files, read_file
 from cofusion.scenes.georeference import Georeference
+from cofusion.scenes.houston_2018 import Houston2018
 from cofusion.scenes.indian_pines import IndianPines
 from cofusion.scenes.pavia_c import PaviaC
 from cofusion.scenes.pavia_u import PaviaU
@@ -17,6 +18,7 @@ __all__ = [
     "DatasetNotFoundError",
     "Files",
     "Georeference",
+    "Houston2018",
     "IndianPines",
     "PaviaC",
     "PaviaU",

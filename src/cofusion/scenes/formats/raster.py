@@ -16,7 +16,7 @@ from cofusion.scenes.formats.contents import Contents, Raw, check_array, reading
 from cofusion.scenes.georeference import Georeference
 from cofusion.scenes.wavelengths import in_nm, parse_length
 
-_ENVI_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin")
+_ENVI_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin", ".pix")
 _TITLES = {"GTiff": "GeoTIFF", "ENVI": "ENVI raster"}
 
 
@@ -24,17 +24,20 @@ def open_geotiff(path: Path) -> Contents:
     """Look into a GeoTIFF; wavelengths come from the bands' tags or descriptions (`450.5 nm`).
 
     Raises:
-        UserError: A truncated or foreign file, or values that are not real numbers.
+        UserError: A truncated, foreign or sparse file, or values that are not real numbers.
     """
     with _dataset(path, "GTiff") as data:
+        _check_blocks(path, data)
         return _contents(path, data, _band_wavelengths(path, data))
 
 
-def open_envi(path: Path) -> Contents:
+def open_envi(path: Path, first: int | None = None) -> Contents:
     """Look into an ENVI file: wavelengths, bad-band list, ignored value and map from its header.
 
     Args:
         path: The header or the data file beside it.
+        first: How many bands to read, from the first on, where the others are no part of the spectrum; all
+            when left out.
 
     Raises:
         UserError: No header or no data file beside it, a header that does not fit the data, or lists in it
@@ -47,36 +50,44 @@ def open_envi(path: Path) -> Contents:
         wavelengths = None
         # Some writers number the bands here and say so in place of a unit.
         if "wavelength" in header and header.get("wavelength_units", "").lower() != "index":
-            unit = header.get("wavelength_units")
-            wavelengths = in_nm(_numbers(header["wavelength"]), unit, data.count, str(path))
-        return _contents(path, data, wavelengths, _bad_bands(path, header, data.count))
+            unit, centres = header.get("wavelength_units"), _numbers(header["wavelength"])
+            dropped = 0 if first is None else max(0, data.count - first)
+            wavelengths = in_nm(centres[: len(centres) - dropped], unit, data.count - dropped, str(path))
+        return _contents(path, data, wavelengths, _bad_bands(path, header, data.count), first)
 
 
 def envi_header(path: Path) -> Path | None:
     """Return the ENVI header of a data file, or None."""
-    beside = (path.with_suffix(".hdr"), path.with_name(path.name + ".hdr"))
+    beside = [named for hdr in (".hdr", ".HDR") for named in (path.with_suffix(hdr), Path(f"{path}{hdr}"))]
     return next((header for header in beside if header.is_file() and header != path), None)
 
 
-def _contents(path: Path, data: Any, wavelengths: Tensor | None, bad: tuple[int, ...] = ()) -> Contents:
+def _contents(
+    path: Path,
+    data: Any,
+    wavelengths: Tensor | None,
+    bad: tuple[int, ...] = (),
+    first: int | None = None,
+) -> Contents:
     dtypes = sorted(set(data.dtypes))
-    shape, dtype = (data.count, data.height, data.width), np.result_type(*dtypes)
+    bands = data.count if first is None else min(first, data.count)
+    shape, dtype = (bands, data.height, data.width), np.result_type(*dtypes)
     check_array(path, "the raster", shape, dtype)
     return Contents(
         format=_TITLES[data.driver],
         shape=shape,
         dtype=dtype,
-        load=partial(_load, path, data.driver),
+        load=partial(_load, path, data.driver, bands),
         wavelengths=wavelengths,
-        bad_bands=bad,
+        bad_bands=tuple(band for band in bad if band < bands),
         nodata=data.nodata,
         georeference=_georeference(data),
     )
 
 
-def _load(path: Path, driver: str) -> Raw:
+def _load(path: Path, driver: str, bands: int) -> Raw:
     with _dataset(path, driver) as data:
-        values: Raw = data.read(out_dtype="float32")
+        values: Raw = data.read(list(range(1, bands + 1)), out_dtype="float32")
         return values
 
 
@@ -126,6 +137,25 @@ def _envi_data(header: Path) -> Path:
             f"{header} has no data file beside it; looked for {', '.join(path.name for path in beside)}"
         )
     return found
+
+
+def _check_blocks(path: Path, data: Any) -> None:
+    """Refuse a file that leaves blocks out.
+
+    GDAL shows zeros there, also where a damaged header states more rows or bands than there are.
+    """
+    left_out = 0
+    # Bands that are stored pixel by pixel share their blocks.
+    for band in data.indexes[:1] if data.profile.get("interleave") == "pixel" else data.indexes:
+        rows, cols = data.block_shapes[band - 1]
+        for row in range(math.ceil(data.height / rows)):
+            for col in range(math.ceil(data.width / cols)):
+                left_out += data.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", band) is None
+    if left_out:
+        raise UserError(
+            f"{path} leaves {left_out} of its blocks out; it may be damaged, or sparse: write it again "
+            f"without SPARSE_OK"
+        )
 
 
 def _check_envi_size(path: Path, data: Any, header: dict[str, str]) -> None:
