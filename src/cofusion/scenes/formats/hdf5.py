@@ -25,8 +25,8 @@ from cofusion.scenes.wavelengths import in_nm
 def open_hdf5(path: Path, key: str | None, band_axis: int | None) -> Contents:
     """Look into an HDF5 or NetCDF 4 file.
 
-    The bands are the axis of `band_axis`, of a NetCDF dimension named like bands or wavelengths, or of the
-    size of a list named like wavelengths; where none tells, of a clear size.
+    The bands are the axis of `band_axis`, or of the size of a list (a NetCDF dimension, for example) named
+    like bands or wavelengths; where none tells, of a clear size.
 
     Args:
         path: The file.
@@ -49,10 +49,9 @@ def open_hdf5(path: Path, key: str | None, band_axis: int | None) -> Contents:
             key = choose(path, key, {name: array.shape for name, array in arrays.items()})
             data, lists = arrays[key], _wavelength_lists(arrays)
             _check_whole(path, key, data)
-            axis = _named_axis(data) if band_axis is None else band_axis
-            if axis is None:
-                axis = guess_band_axis(path, data.shape, tuple(len(nm) for nm, _ in lists))
-            order = axis_order(axis)
+            if band_axis is None:
+                band_axis = guess_band_axis(path, data.shape, _band_counts(arrays))
+            order = axis_order(band_axis)
             bands, rows, cols = (data.shape[i] for i in order)
             return Contents(
                 format="NetCDF" if "_NCProperties" in file.attrs else "HDF5",
@@ -60,7 +59,7 @@ def open_hdf5(path: Path, key: str | None, band_axis: int | None) -> Contents:
                 dtype=data.dtype,
                 load=partial(_load, path, key, order),
                 wavelengths=next(
-                    (in_nm(nm, unit, bands, str(path)) for nm, unit in lists if len(nm) == bands), None
+                    (in_nm(nm, None, bands, str(path)) for nm in lists if len(nm) == bands), None
                 ),
                 nodata=_fill_value(data),
             )
@@ -83,7 +82,7 @@ def open_mat73(path: Path, key: str | None) -> Contents:
             shape=(bands, rows, cols),
             dtype=data.dtype,
             load=partial(_load, path, key, (0, 2, 1)),
-            wavelengths=next((in_nm(nm, unit, bands, str(path)) for nm, unit in lists), None),
+            wavelengths=next((in_nm(nm, None, bands, str(path)) for nm in lists), None),
         )
 
 
@@ -125,32 +124,34 @@ def _arrays(file: Any) -> dict[str, Any]:
     return found
 
 
-def _wavelength_lists(arrays: dict[str, Any]) -> list[tuple[list[float], str | None]]:
-    lists = []
-    for name, array in arrays.items():
-        if name.rsplit("/", 1)[-1].lower() in WAVELENGTHS and array.dtype.kind in "fiu":
-            unit = array.attrs.get("units")
-            lists.append((array[...].ravel().tolist(), _text(unit)))
-    return lists
+def _wavelength_lists(arrays: dict[str, Any]) -> list[list[float]]:
+    """Return the lists of wavelengths; their values tell the unit.
+
+    Its name is not read: texts lie in HDF5's heaps, where its library loops for ever if they are damaged.
+    """
+    return [
+        array[...].ravel().tolist()
+        for name, array in arrays.items()
+        if name.rsplit("/", 1)[-1].lower() in WAVELENGTHS and array.dtype.kind in "fiu"
+    ]
 
 
-def _named_axis(data: Any) -> int | None:
-    """Return the axis whose NetCDF dimension or label is named like bands or wavelengths."""
-    for axis, dimension in enumerate(data.dims):
-        names = [dimension.label, *(scale.name or "" for scale in dimension.values())]
-        if any("band" in name.lower() or "wavelength" in name.lower() for name in names):
-            return axis
-    return None
+def _band_counts(arrays: dict[str, Any]) -> tuple[int, ...]:
+    """Return the lengths of lists that go along the bands.
+
+    NetCDF stores each dimension as such a list. HDF5 can also tell which axis a dimension belongs to, but its
+    library ends the process where that table is damaged.
+    """
+    return tuple(
+        array.size
+        for name, array in arrays.items()
+        if array.size and any(word in name.rsplit("/", 1)[-1].lower() for word in ("band", *WAVELENGTHS))
+    )
 
 
 def _fill_value(data: Any) -> float | None:
     for name in ("_FillValue", "missing_value"):
-        if name in data.attrs:
+        # The type is known without reading.
+        if name in data.attrs and data.attrs.get_id(name).dtype.kind in "fiu":
             return float(np.ravel(data.attrs[name])[0])
     return None
-
-
-def _text(value: Any) -> str | None:
-    return (
-        value.decode(errors="replace") if isinstance(value, bytes) else None if value is None else str(value)
-    )

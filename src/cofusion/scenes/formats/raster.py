@@ -140,21 +140,28 @@ def _envi_data(header: Path) -> Path:
 
 
 def _check_blocks(path: Path, data: Any) -> None:
-    """Refuse a file that leaves blocks out.
+    """Refuse a file whose blocks do not make up the image.
 
-    GDAL shows zeros there, also where a damaged header states more rows or bands than there are.
+    GDAL shows zeros where a block is left out, and what fits of a block that is too large: both hide damage
+    to the sizes in the header.
     """
-    left_out = 0
     # Bands that are stored pixel by pixel share their blocks.
-    for band in data.indexes[:1] if data.profile.get("interleave") == "pixel" else data.indexes:
+    shared = data.profile.get("interleave") == "pixel"
+    left_out = unfit = 0
+    for band in data.indexes[:1] if shared else data.indexes:
         rows, cols = data.block_shapes[band - 1]
+        pixel = np.dtype(data.dtypes[band - 1]).itemsize * (data.count if shared else 1)
         for row in range(math.ceil(data.height / rows)):
+            # The last strip may end with the image; tiles are whole.
+            sizes = {rows * cols * pixel, min(rows, data.height - row * rows) * cols * pixel}
             for col in range(math.ceil(data.width / cols)):
-                left_out += data.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", band) is None
-    if left_out:
+                size = data.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", band)
+                left_out += size is None
+                unfit += data.compression is None and size is not None and int(size) not in sizes
+    if left_out or unfit:
+        what = f"leaves {left_out} of its blocks out" if left_out else f"has {unfit} blocks of another size"
         raise UserError(
-            f"{path} leaves {left_out} of its blocks out; it may be damaged, or sparse: write it again "
-            f"without SPARSE_OK"
+            f"{path} {what}; it may be damaged, or sparse: fetch it again, or write it without SPARSE_OK"
         )
 
 
