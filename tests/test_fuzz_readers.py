@@ -1,0 +1,52 @@
+"""Damaged files of every format; many more: benchmarks/fuzz_readers.py."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+fuzz_readers = importlib.import_module("fuzz_readers")
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """A process of its own: a parser that crashes must not end the tests."""
+    reader = fuzz_readers.Reader(seconds=20)
+    yield reader
+    reader.stop()
+
+
+@pytest.mark.parametrize("name", fuzz_readers.FORMATS)
+def test_damaged_files_are_refused_or_read_whole(name, reader, tmp_path):
+    found = fuzz_readers.fuzz(name, 12, 1, reader, tmp_path)
+    assert found["violations"] == []
+    assert found["refused"] + found["read"] == 12
+    assert found["refused"] > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (np.ones((2, 9, 9)), "refused"),  # constant
+        (np.random.default_rng(0).random((2, 9, 9)), r"a cube of shape (2, 9, 9)"),
+        (fuzz_readers.sample(), "read"),
+    ],
+)
+def test_what_is_a_violation(content, found, tmp_path):
+    np.save(tmp_path / "a.npy", content)
+    assert fuzz_readers.verdict(tmp_path / "a.npy") == found
+
+
+def test_a_crash_and_a_hang_are_told_apart(reader):
+    class Ends:
+        def __reduce__(self):
+            return sys.exit, (3,)
+
+    assert reader.read(Ends()) == "a crash with exit code 3"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "seconds", 0.0)
+        assert reader.read(Path("none.npy")) == "a hang of more than 0 s"
+    assert reader.read(Path("none.npy")) == "refused"
