@@ -3,14 +3,14 @@
     python benchmarks/fuzz_readers.py --per_format 200 --out fuzz.json
 
 Every valid file is damaged in one of three ways, chosen by the seed: cut off, some bytes changed, or a piece
-of it put in another place. Each damaged file is read in a process of its own with limits on time and memory.
+of it put in another place. The damaged files are read in another process, under limits on time and memory.
 A reader may raise a `UserError` of one line, or return a scene of the shape that was written, float32, finite
 and in [0, 1]. Anything else is a violation: a hang, a crash of the process, another exception, another shape.
 
 Values changed in a format without checksums cannot be noticed by any reader: such a scene is counted as read.
 So would be a changed flag in an ENVI list of bad bands; the files here have none. A GeoTIFF whose header
-states fewer rows or columns than it holds is found unless it is packed or damaged
-twice: about one file of 3000 is read with another shape, which counts as a violation.
+states fewer rows or columns than it holds is found unless it is packed or damaged twice: about one file of
+3000 is read with another shape, which counts as a violation.
 """
 
 import argparse

@@ -27,12 +27,16 @@ def test_a_file_without_chunks_is_read_too(tmp_path):
     np.testing.assert_allclose(Chikusei(tmp_path).read("chikusei").cube.numpy(), cube / 10000, rtol=1e-6)
 
 
-def test_bright_values_are_clipped_and_counted(tmp_path, caplog):
+def test_one_bright_value_is_clipped_and_counted_and_leaves_the_others_alone(tmp_path, caplog):
     cube = np.random.default_rng(0).random((128, 5, 7)) * 9000
     cube[3, 2, 1] = 15000
     rewrite(tmp_path, "chikusei", cube.transpose(0, 2, 1))
-    assert Chikusei(tmp_path).read("chikusei").cube[3, 2, 1] == 1
+    scene = Chikusei(tmp_path).read("chikusei")
+    np.testing.assert_allclose(scene.cube.numpy(), np.minimum(cube / 10000, 1), rtol=1e-6)
+    assert (scene.cube[3, 2, 1], scene.clipped, scene.scaling) == (1, 1, 10000)
     assert "clipped 1 of 4480 values" in caplog.text
+    # The field's other rule: then this one value decides the scale of all.
+    assert Chikusei(tmp_path, scaling="max").read("chikusei").scaling == 15000
     caplog.clear()
     assert Chikusei(tmp_path, scaling=15000).read("chikusei").cube[3, 2, 1] == 1
     assert not caplog.text

@@ -1,5 +1,6 @@
 """What each format tells about a scene: values, wavelengths, bad bands, nodata and place."""
 
+import re
 import struct
 
 import h5py
@@ -390,9 +391,70 @@ def test_no_file(tmp_path):
     assert f"there is no file {tmp_path / 'a.tif'}" in refusal(tmp_path / "a.tif")
 
 
+def write_h5(path):
+    with h5py.File(path, "w") as file:
+        file["cube"] = CUBE
+    return path
+
+
+def write_packed_h5(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("cube", data=CUBE, chunks=(1, 4, 5), compression="gzip")
+    return path
+
+
+def write_mat(path):
+    savemat(path, {"cube": CUBE.transpose(1, 2, 0)})
+    return path
+
+
+def write_npy(path):
+    np.save(path, CUBE)
+    return path
+
+
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (write_tiff, "a.tif"),
+        (write_h5, "a.h5"),
+        (write_packed_h5, "a.nc"),
+        (write_mat, "a.mat"),
+        (write_npy, "a.npy"),
+    ],
+)
+def test_truncated_files_are_named(tmp_path, write, name, part):
+    path = write(tmp_path / name)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    assert re.search(rf"{name}.+(truncated|damaged)", refusal(path))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_located(tmp_path, value):
+    cube = CUBE.astype(np.float32)
+    cube[1, 2, 3] = value
+    path = tmp_path / "a.npy"
+    np.save(path, cube)
+    assert "scene 'a': 1 of 432 values are NaN or infinite, the first at band 1, row 2, column 3" in refusal(
+        path, band_axis=0
+    )
+
+
+def test_negative_radiances_are_clipped_and_counted_unless_there_are_too_many(tmp_path, caplog):
+    cube = CUBE.astype(np.int16)
+    cube[0, 0, :5] = -3
+    np.save(tmp_path / "a.npy", cube)
+    assert read_file(tmp_path / "a.npy").clipped == 5
+    assert "scene 'a': clipped 5 of 432 values to [0, 1]" in caplog.text
+    np.save(tmp_path / "a.npy", cube - 900)
+    assert re.search(r"\d+ of 432 values leave \[0, 1\] .+ no reflectances", refusal(tmp_path / "a.npy"))
+
+
 @pytest.mark.parametrize("suffix", [".mat", ".h5", ".nc", ".tif", ".npy", ".hdr"])
 @pytest.mark.parametrize("content", [b"", b"no such format", bytes(5000)])
 def test_foreign_content(tmp_path, suffix, content):
     (tmp_path / f"a{suffix}").write_bytes(content)
     (tmp_path / "a.img").write_bytes(content)
-    assert "a" in refusal(tmp_path / f"a{suffix}")
+    assert re.search(r"a\.\w+ .*(cannot be read as|is no|does not)", refusal(tmp_path / f"a{suffix}"))

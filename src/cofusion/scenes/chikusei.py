@@ -17,8 +17,9 @@ class Chikusei(SceneSet):
 
     Args:
         root: Folder that holds HyperspecVNIR_Chikusei_20140729.mat, directly or in a folder named chikusei.
-        scaling: Divisor of the file's values; 10000 when left out. Brighter values, if any,
-            are clipped and counted.
+        scaling: Divisor of the file's values; 10000 when left out: a constant, so that a single glint does
+            not decide the scale, and with it the PSNR, of every other pixel, as it would under max. Brighter
+            values are clipped and counted.
     """
 
     stem = "chikusei"
