@@ -20,7 +20,7 @@ class FileServer:
         cut_after: Bytes after which the connection is dropped; None for whole answers.
         statuses: Answered, in this order, before the file is.
         headers: Sent besides the usual ones; an empty value leaves one out.
-        delay: Seconds before each answer.
+        answer: Answers wait for it.
         requests: The headers of every request so far.
         sent: Bytes of bodies sent so far.
     """
@@ -32,7 +32,7 @@ class FileServer:
     cut_after: int | None = None
     statuses: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
-    delay: threading.Event | None = None
+    answer: threading.Event = field(default_factory=threading.Event)
     requests: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
 
@@ -44,12 +44,12 @@ class FileServer:
 def serve(body: bytes) -> Iterator[FileServer]:
     """Serve a file until the block ends."""
     files = FileServer(body)
+    files.answer.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             files.requests.append(dict(self.headers))
-            if files.delay is not None:
-                files.delay.wait(10)
+            files.answer.wait(60)
             if files.statuses:
                 self.send_error(files.statuses.pop(0))
                 return

@@ -178,6 +178,11 @@ def test_a_file_as_a_folder(tmp_path):
     refused(write(tmp_path / "packed.zip", {"a": b"file", "a/b": b"in it"}), "a")
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_name_that_is_too_long(kind, tmp_path):
+    refused(write(tmp_path / f"packed.{kind}", {"x" * 300: b"long"}), "too long")
+
+
 def test_an_encrypted_zip(tmp_path):
     archive = write(tmp_path / "packed.zip", {"secret": b"secret"})
     content = bytearray(archive.read_bytes())
@@ -189,7 +194,7 @@ def test_an_encrypted_zip(tmp_path):
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
 def test_damaged_archives_are_refused_or_whole(kind, tmp_path):
-    """Cut or changed anywhere: one line, and nothing half-written; only tar without compression has no sums."""
+    """Cut or changed anywhere: one line and nothing left; a zip has checksums, so it is right or refused."""
     content = {name: random.Random(name).randbytes(3000) for name in FILES}
     whole = write(tmp_path / f"whole.{kind}", content).read_bytes()
     chance = random.Random(0)

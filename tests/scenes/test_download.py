@@ -25,6 +25,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait between tries, and write in pieces that a cut falls between."""
     monkeypatch.setattr(module, "_PAUSE", 0.001)
     monkeypatch.setattr(module, "_CHUNK", 10_000)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
@@ -228,6 +229,12 @@ def test_a_refused_connection(part):
 def test_addresses_that_are_none(url, part):
     with pytest.raises(DownloadError):
         download(url, part, limit=LIMIT)
+
+
+def test_a_proxy_is_used(server, part, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/folder/file.bin"))
+    assert download("http://mirror.invalid/file", part, limit=LIMIT) == SHA256
+    assert server.requests[0]["Host"] == "mirror.invalid"
 
 
 def test_a_web_page_is_not_the_file(server, part):

@@ -4,6 +4,7 @@ Only plain files and folders come out, under names that stay in the target, and 
 `tarfile`'s own filter lets links through where it takes them for harmless; no known scene needs one.
 """
 
+import errno
 import lzma
 import shutil
 import stat
@@ -22,6 +23,9 @@ from cofusion.scenes.space import check_space, readable
 _MOST_MEMBERS = 100_000
 _FOLDER, _FILE = "folder", "file"
 _ZIP_KINDS = {0: _FILE, stat.S_IFREG: _FILE, stat.S_IFDIR: _FOLDER, stat.S_IFLNK: "symbolic link"}
+# What the system says of names in a damaged archive; a full disk, for example, is not its fault. "Not a
+# gzipped file" has no number.
+_FAULTS = (None, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 @dataclass(frozen=True)
@@ -165,8 +169,7 @@ def _reading(archive: Path) -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:  # decompressors raise anything from zlib.error to EOFError on damaged files
-        # A full disk has a number; "not a gzipped file" is an OSError, too, but has none.
-        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileExistsError):
+        if isinstance(error, OSError) and error.errno not in _FAULTS:
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(

@@ -24,7 +24,7 @@ from cofusion.errors import UserError
 from cofusion.files import whole_file
 from cofusion.scenes.space import check_space
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # bytes; what is lost of the last piece when the connection is cut
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 _FRUITLESS = 4  # tries in a row that get no further
 _PAUSE = 0.5  # seconds after the first of them; doubled after each
@@ -132,6 +132,9 @@ def _fetch(session: requests.Session, url: str, part: Path, limit: int, report: 
         if not start:
             _begin(part, _Origin(url, total, _validator(response)))
         _write(response, part, total, limit, report)
+    if total is None:
+        # Now the length is known; a run that is stopped before the file is used need not fetch it again.
+        _note(part, _Origin(url, _size(part), None))
 
 
 def _check_answer(response: requests.Response, url: str) -> None:
@@ -162,9 +165,6 @@ def _write(response: requests.Response, part: Path, total: int | None, limit: in
         raise DownloadError(f"{response.url} holds more than the expected {limit} bytes")
     if total is not None and have != total:
         raise requests.ConnectionError(f"the connection ended after {have} of {total} bytes")
-    if total is None:
-        # Now the length is known; a run that is stopped before the file is used need not fetch it again.
-        _note(part, _Origin(response.request.url or response.url, have, None))
 
 
 def _extent(response: requests.Response) -> tuple[int, int | None]:
