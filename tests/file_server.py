@@ -16,6 +16,7 @@ class FileServer:
         body: The file.
         url: Its address.
         ranges: Whether parts can be asked for.
+        minds_if_range: Whether a part of a file that has changed is the whole new file.
         etag: Whether an entity tag, which changes with the body, is sent.
         cut_after: Bytes after which the connection is dropped; None for whole answers.
         statuses: Answered, in this order, before the file is.
@@ -28,6 +29,7 @@ class FileServer:
     body: bytes = field(repr=False)
     url: str = ""
     ranges: bool = True
+    minds_if_range: bool = True
     etag: bool = True
     cut_after: int | None = None
     statuses: list[int] = field(default_factory=list)
@@ -55,7 +57,8 @@ def serve(body: bytes) -> Iterator[FileServer]:
                 return
             body, first = files.body, 0
             asked = self.headers.get("Range")
-            if files.ranges and asked and self.headers.get("If-Range", files.tag()) == files.tag():
+            same = self.headers.get("If-Range", files.tag()) == files.tag() or not files.minds_if_range
+            if files.ranges and asked and same:
                 first = int(asked.removeprefix("bytes=").removesuffix("-"))
             if first > len(body):
                 self.send_error(416)

@@ -214,6 +214,12 @@ def test_sets_without_files_need_nothing(name, out, elsewhere):
     assert list(elsewhere.iterdir()) == []
 
 
+def test_a_set_from_a_package_names_the_package(out, monkeypatch):
+    monkeypatch.setattr("cofusion.scenes.indian_pines.find_spec", lambda _: None)
+    assert "pip install 'cofusion[demo]'" in out("prepare", "indian_pines", status=1)
+    assert out("list").splitlines()[4].endswith(" no")
+
+
 def test_an_interrupted_run_is_completed_by_the_next(out, server, pavia_u, monkeypatch):
     server.cut_after = len(pavia_u) // 3
 

@@ -15,7 +15,7 @@ from cofusion.scenes.space import FolderError
 from file_server import serve
 
 BODY = random.Random(0).randbytes(300_000)
-OTHER = random.Random(1).randbytes(280_000)
+OTHER = random.Random(1).randbytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
 LIMIT = 1_000_000
 
@@ -131,6 +131,14 @@ def test_a_file_that_changed_in_between_is_fetched_whole(server, part):
     assert part.read_bytes() == OTHER
 
 
+def test_a_server_that_does_not_mind_if_range(server, part):
+    """The tag of its answer tells that the file has changed."""
+    interrupted(server, part)
+    server.body, server.minds_if_range = OTHER, False
+    download(server.url, part, limit=LIMIT)
+    assert part.read_bytes() == OTHER
+
+
 def test_a_file_that_changed_while_the_connection_was_lost_is_fetched_whole(server, part, monkeypatch):
     server.cut_after = 70_000
 
@@ -179,6 +187,14 @@ def test_an_unknown_length_is_accepted(server, part):
     assert len(server.requests) == 1
 
 
+def test_a_download_of_unknown_length_is_completed_too(server, part):
+    kept = interrupted(server, part, headers={"Content-Length": ""})
+    for _ in range(2):
+        assert download(server.url, part, limit=LIMIT) == SHA256
+    (request,) = server.requests
+    assert request["Range"] == f"bytes={kept}-"
+
+
 def test_a_wrong_checksum_removes_the_file(server, part):
     with pytest.raises(DownloadError, match=f"SHA-256 {SHA256}, expected {'0' * 64}"):
         download(server.url, part, limit=LIMIT, sha256="0" * 64)
@@ -211,6 +227,14 @@ def test_a_connection_that_is_always_lost_is_given_up(server, part):
     server.ranges, server.cut_after = False, 70_000
     with pytest.raises(DownloadError, match="70000 bytes are kept"):
         download(server.url, part, limit=LIMIT)
+
+
+def test_a_server_that_does_not_answer(server, part, monkeypatch):
+    monkeypatch.setattr(module, "_TIMEOUT", (1, 0.02))
+    server.answer.clear()
+    with pytest.raises(DownloadError, match="timed out"):
+        download(server.url, part, limit=LIMIT)
+    server.answer.set()
 
 
 def test_a_refused_connection(part):

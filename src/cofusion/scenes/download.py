@@ -121,10 +121,10 @@ def _fetch(session: requests.Session, url: str, part: Path, limit: int, report: 
             forget(part)
             raise _Busy("the server cannot go on where the last run stopped")
         _check_answer(response, url)
-        start, total = _extent(response)
-        if response.status_code == 206 and (origin is None or (start, total) != (have, origin.total)):
+        if response.status_code == 206 and not _continues(response, origin, have):
             forget(part)
             raise _Busy("the server sent another range than it was asked for")
+        start, total = _extent(response)
         if max(total or 0, have if start else 0) > limit:
             forget(part)
             raise DownloadError(f"{url} holds {total} bytes; expected at most {limit}")
@@ -132,9 +132,8 @@ def _fetch(session: requests.Session, url: str, part: Path, limit: int, report: 
         if not start:
             _begin(part, _Origin(url, total, _validator(response)))
         _write(response, part, total, limit, report)
-    if total is None:
-        # Now the length is known; a run that is stopped before the file is used need not fetch it again.
-        _note(part, _Origin(url, _size(part), None))
+    # Where the length was not told, it is known now: a run that stops here need not fetch the file again.
+    _note(part, _Origin(url, _size(part), None))
 
 
 def _check_answer(response: requests.Response, url: str) -> None:
@@ -163,6 +162,7 @@ def _write(response: requests.Response, part: Path, total: int | None, limit: in
     if have > limit:
         forget(part)
         raise DownloadError(f"{response.url} holds more than the expected {limit} bytes")
+    # urllib3 before version 2 does not say so.
     if total is not None and have != total:
         raise requests.ConnectionError(f"the connection ended after {have} of {total} bytes")
 
@@ -177,6 +177,14 @@ def _extent(response: requests.Response) -> tuple[int, int | None]:
     if not (first.isdecimal() and total.isdecimal()):
         return -1, None
     return int(first), int(total)
+
+
+def _continues(response: requests.Response, origin: _Origin | None, have: int) -> bool:
+    """Return whether a range is the rest of what is here; not every server minds If-Range."""
+    if origin is None or _validator(response) not in (None, origin.validator):
+        return False
+    start, total = _extent(response)
+    return start == have and origin.total in (None, total)
 
 
 def _validator(response: requests.Response) -> str | None:

@@ -119,9 +119,9 @@ def _take(scenes: SceneSet, source: Source, archive: Path) -> None:
     shutil.rmtree(staging, ignore_errors=True)
     try:
         unpack(archive, staging, limit=source.limit)
-        # One bad scene does not keep the others out.
         # The deepest folder that can serve as a root comes first: what is moved is then the scene alone.
         roots = sorted(_folders(staging), key=lambda path: len(path.parts), reverse=True)
+        # One bad scene does not keep the others out.
         problems = [_place(scenes, source, roots, name) for name in missing(scenes)]
         for problem in filter(None, problems):
             raise problem
