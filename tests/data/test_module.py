@@ -295,6 +295,16 @@ def test_the_parser_refuses_what_cannot_be(tmp_path, flag, value):
         build(tmp_path, CAVE_YAML, flag, value)
 
 
+def test_yaml_names_a_satellite_and_its_bands(tmp_path):
+    satellite = SYNTHETIC_YAML.replace("GaussianResponse", "SatelliteResponse").replace(
+        "{centres: [450, 550], widths: [60, 60]}", "{satellite: sentinel-2a, bands: [4, 3, 8A]}"
+    )
+    protocol = build(tmp_path, satellite).protocol
+    assert (protocol["response"], protocol["msi_bands"]) == ("sentinel-2a", ["4", "3", "8A"])
+    with pytest.raises(ArgumentError, match="landsat-8"):
+        build(tmp_path, satellite.replace("sentinel-2a", "sentinel-9"))
+
+
 def test_yaml_replaces_parts_of_the_preset(tmp_path):
     np.save(tmp_path / "measured.npy", np.full((5, 5), 0.1))
     path = f"{tmp_path}/measured.npy"

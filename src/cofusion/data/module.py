@@ -39,8 +39,8 @@ class FusionDataModule(LightningDataModule):
         scenes: The data set, a class of cofusion.scenes; called with the root.
         split: Which parts train, validate and test: a YAML file or the name of a shipped one.
         scale: Resolution ratio of the two sensors, an integer of at least 2.
-        response: Spectral response of the multispectral sensor: CsvResponse, GaussianResponse or BandPick of
-            cofusion.sensors.
+        response: Spectral response of the multispectral sensor: CsvResponse, SatelliteResponse,
+            GaussianResponse or BandPick of cofusion.sensors.
         root: Folder that holds the scenes, directly or in a folder named like the data set.
         preset: Blur, decimation and noise by name. paper: 3x3 Gaussian with sigma 0.5, first pixel of each
             block. wald: Gaussian as wide as a block, block centre. The others repeat what peers do, see

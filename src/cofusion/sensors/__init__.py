@@ -5,7 +5,15 @@ from cofusion.sensors.kernels import GaussianPSF, MeasuredPSF, PSFSpec
 from cofusion.sensors.noise import Noise
 from cofusion.sensors.presets import PRESETS, Preset, Protocol
 from cofusion.sensors.psf import Border, blur, gaussian_psf, sigma_from_fwhm, sigma_from_mtf
-from cofusion.sensors.response import BandPick, CsvResponse, GaussianResponse, ResponseSpec, SpectralResponse
+from cofusion.sensors.response import (
+    BandPick,
+    CsvResponse,
+    GaussianResponse,
+    ResponseSpec,
+    SatelliteResponse,
+    SpectralResponse,
+)
+from cofusion.sensors.satellites import Satellite
 from cofusion.sensors.simulate import Sensors, degrade
 
 __all__ = [
@@ -21,6 +29,8 @@ __all__ = [
     "Preset",
     "Protocol",
     "ResponseSpec",
+    "Satellite",
+    "SatelliteResponse",
     "Sensors",
     "SpectralResponse",
     "blur",
