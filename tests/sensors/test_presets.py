@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from cofusion.errors import UserError
-from cofusion.sensors import PRESETS, GaussianPSF, Noise, Preset, Sensors, SpectralResponse
+from cofusion.sensors import PRESETS, Border, GaussianPSF, Noise, Preset, Satellite, Sensors, SpectralResponse
 
 
 def gaussian(size, sigma):
@@ -134,3 +135,9 @@ def test_parts_of_a_preset_can_be_replaced():
         sensors("paper", 4, psf=GaussianPSF(sigma=1, size=4))
     with pytest.raises(UserError, match="unknown border 'mirror'; choose one of: reflect, symmetric"):
         sensors("paper", 4, border="mirror").lr_hsi(torch.rand(2, 16, 16))
+
+
+def test_the_manual_lists_every_preset_and_satellite():
+    manual = (Path(__file__).parents[2] / "data/README.md").read_text()
+    for name in (*get_args(Preset), *get_args(Satellite), *get_args(Border)):
+        assert f"`{name}`" in manual

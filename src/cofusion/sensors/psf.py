@@ -15,6 +15,8 @@ Border = Literal["reflect", "symmetric", "replicate", "circular", "constant"]
 _FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 # Bands filtered at once where the PSF has no factors: bounds the padded copy of a large scene.
 _CHUNK = 16
+# Values that are summed up at once where it has: as many as a processor's cache holds.
+_CACHED = 2**18
 
 
 def gaussian_psf(size: int, sigma: float | tuple[float, float], angle: float = 0.0) -> Tensor:
@@ -196,16 +198,26 @@ def _direct(planes: Tensor, psf: Tensor, rows: _Windows, cols: _Windows) -> Tens
 
 
 def _separable(planes: Tensor, factors: tuple[Tensor, Tensor], rows: _Windows, cols: _Windows) -> Tensor:
+    """Filter down first, into the middle of an image that has room for the columns beyond."""
     down, right = factors
-    wide = cols.extend(_filter_rows(planes, down, rows), -1)
-    weight = right.to(planes).expand(len(planes), 1, 1, -1)
-    return F.conv2d(wide[None], weight.contiguous(), stride=(1, cols.step), groups=len(planes))[0]
+    count, (left, beside) = len(planes), (max(0, cols.before), max(0, cols.after))
+    wide = planes.new_zeros(count, rows.count, left + cols.size + beside)
+    middle = wide.narrow(-1, left, cols.size)
+    few = max(1, _CACHED // max(1, rows.count * cols.size))
+    for i in range(0, count, few):
+        _add_rows(planes[i : i + few], down, rows, middle[i : i + few])
+    for place in (*range(-left, 0), *range(cols.size, cols.size + beside)):
+        source = cols.beyond(place)
+        if source is not None:
+            wide[..., left + place] = middle[..., source].clone()
+    weight = right.to(planes).expand(count, 1, 1, -1).contiguous()
+    seen = wide[..., max(0, cols.first) :]
+    return F.conv2d(seen[None], weight, stride=(1, cols.step), groups=count)[0, ..., : cols.count]
 
 
-def _filter_rows(planes: Tensor, taps: Tensor, windows: _Windows) -> Tensor:
-    """Sum, tap by tap, the rows that it weighs: nothing is padded, each row is read once per tap."""
+def _add_rows(planes: Tensor, taps: Tensor, windows: _Windows, filtered: Tensor) -> None:
+    """Add, tap by tap, the rows that it weighs: nothing is padded, each row is read once per tap."""
     size, step, count = windows.size, windows.step, windows.count
-    filtered = planes.new_zeros(len(planes), count, planes.shape[-1])
     for i, tap in enumerate(taps.tolist()):
         first = windows.first + i
         # Outputs `low` to `high - 1` find their row inside the image.
@@ -217,4 +229,3 @@ def _filter_rows(planes: Tensor, taps: Tensor, windows: _Windows) -> Tensor:
             source = windows.beyond(first + output * step)
             if source is not None:
                 filtered[:, output].add_(planes[:, source], alpha=tap)
-    return filtered
