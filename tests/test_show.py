@@ -4,17 +4,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cofusion.cli import main
 from cofusion.data import Window
-from cofusion.errors import UserError
 from cofusion.reports.data_figure import data_figure
 from cofusion.scenes import Synthetic
 from cofusion.sensors import Sensors, SpectralResponse
-from cofusion.show import run
+
+
+def show(*args):
+    return main(["data", "show", *args])
 
 
 def test_picture_is_written(tmp_path, capsys):
     path = tmp_path / "deep" / "scene.png"
-    run(["--config", "quickstart.yaml", "--scene", "synthetic_1", "-o", str(path)])
+    assert show("--config", "quickstart.yaml", "--scene", "synthetic_1", "-o", str(path)) == 0
     assert str(path) in capsys.readouterr().out
     picture = np.asarray(Image.open(path).convert("L"))
     assert picture.shape[0] > 500
@@ -23,19 +26,24 @@ def test_picture_is_written(tmp_path, capsys):
 
 def test_default_is_the_first_test_scene_in_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(["--config", "quickstart.yaml"])
+    assert show("--config", "quickstart.yaml") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["synthetic_synthetic_3_x4.png"]
 
 
-def test_nothing_is_left_where_the_scene_does_not_exist(tmp_path):
-    with pytest.raises(UserError, match="no scene nowhere; it has: synthetic_0"):
-        run(["--config", "quickstart.yaml", "--scene", "nowhere", "-o", str(tmp_path / "a.png")])
+def test_nothing_is_left_where_the_scene_does_not_exist(tmp_path, capsys):
+    assert show("--config", "quickstart.yaml", "--scene", "nowhere", "-o", str(tmp_path / "a.png")) == 1
+    assert "no scene nowhere; it has: synthetic_0" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_files_are_named(tmp_path):
-    with pytest.raises(UserError, match="Pavia University: no file for pavia_u"):
-        run(["--config", "pavia_u_x4.yaml", "--data.root", str(tmp_path)])
+def test_missing_files_are_named(tmp_path, capsys):
+    assert show("--config", "pavia_u_x4.yaml", "--data.root", str(tmp_path)) == 1
+    assert "Pavia University: no file for pavia_u" in capsys.readouterr().err
+
+
+def test_wrong_flags_are_usage_errors(capsys):
+    assert show("--config", "quickstart.yaml", "--data.scales", "3") == 2
+    assert "scales" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("preset", ["paper", "wald"])

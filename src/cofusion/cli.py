@@ -19,7 +19,7 @@ VERBS = {
     "test": "measure a checkpoint on the test scenes",
     "predict": "write the fused test scenes as GeoTIFF",
     "export": "write the network of a run as a directory for CoFusion.from_pretrained",
-    "data": "list, describe and prepare the known data sets; describe a file",
+    "data": "list, describe and prepare data sets, describe a file, show what a config makes of a scene",
 }
 # Where a verb's code is, unless it is one of Lightning's.
 _HOMES = {"export": "cofusion.export", "data": "cofusion.data_command"}
@@ -37,6 +37,7 @@ All flags of a verb: cofusion VERB --help
 examples:
   cofusion fit --config quickstart.yaml
   cofusion data prepare cave --root DIR
+  cofusion data show --config cave_x4.yaml --data.root DIR
   cofusion fit --config cave_x4.yaml --config ablation/no_spacam.yaml --data.root DIR
   cofusion test --config cave_x4.yaml --data.root DIR --ckpt_path runs/cave_x4/fit_0
   cofusion export runs/cave_x4/fit_0 -o weights/cave_x4

@@ -1,4 +1,4 @@
-"""The verb data: the known data sets, what they and a file hold, and how to get them.
+"""The verb data: what the known data sets and a file hold, how to get them, what a config makes of them.
 
 Only what `cofusion data --help` needs is imported here.
 """
@@ -28,13 +28,19 @@ def run(verb: str, args: list[str]) -> None:
         UsageError: The arguments cannot be understood.
         UserError: An unknown name, or files that cannot be had or read.
     """
+    if args[:1] == ["show"]:
+        # Configs and flags of a run, which Lightning's parser reads.
+        from cofusion import show
+
+        show.run(args[1:])
+        return
     given = _parser(verb).parse_args(args)
     given.call(given)
 
 
 def _parser(verb: str) -> ArgumentParser:
-    parser = Parser(f"cofusion {verb}", description="Known data sets: what they are and how to get them.")
-    verbs = parser.add_subparsers(required=True, metavar="{list,describe,prepare}")
+    parser = Parser(f"cofusion {verb}", description="Data sets: what they are, how to get and see them.")
+    verbs = parser.add_subparsers(required=True, metavar="{list,describe,prepare,show}")
 
     lists = verbs.add_parser(
         "list", help="one line per known data set", description="List the known data sets."
@@ -60,6 +66,9 @@ def _parser(verb: str) -> ArgumentParser:
     prepare.add_argument("--url", help="another address, for example a mirror")
     prepare.add_argument("--sha256", help="checksum of what the address gives")
     prepare.set_defaults(call=_prepare)
+    verbs.add_parser(
+        "show", help="a picture of a scene, its split and the simulated pair, as a config has them"
+    )
     for command in (lists, describe, prepare):
         command.add_argument(
             "--root", type=_folder, default=Path("data"), metavar="DIR", help="folder (data)"
