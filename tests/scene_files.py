@@ -66,6 +66,15 @@ def write_pavia_u(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArray[np.
     return cube
 
 
+def write_pavia_c(root: Path, rows: int = 90, cols: int = 70, key: str = "pavia") -> npt.NDArray[np.uint16]:
+    """Write Pavia.mat, MATLAB version 5, uint16, and `root/split.yaml`; return `(bands, rows, cols)`."""
+    root.mkdir(parents=True, exist_ok=True)
+    cube = values(102, rows, cols, 8000).astype(np.uint16)
+    savemat(root / "Pavia.mat", {key: cube.transpose(1, 2, 0)}, do_compression=True)
+    _write_one_scene_split(root / "split.yaml", "pavia_c")
+    return cube
+
+
 def write_chikusei(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArray[np.float64]:
     """Write the Chikusei file, MATLAB version 7.3, and `root/split.yaml`; return `(bands, rows, cols)`.
 

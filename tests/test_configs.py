@@ -36,6 +36,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("scenes")
     scene_files.write_cave(root / "cave")
     scene_files.write_pavia_u(root / "pavia_u")
+    scene_files.write_pavia_c(root / "pavia_c")
     scene_files.write_chikusei(root / "chikusei")
     return {path.name: path for path in root.iterdir()}
 

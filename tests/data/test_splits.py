@@ -3,11 +3,17 @@ import pytest
 from cofusion.data import Region, Window, load_split
 from cofusion.errors import UserError
 from cofusion.resources import resource_dir
-from cofusion.scenes import CAVE, Chikusei, IndianPines, PaviaU, Synthetic
+from cofusion.scenes import CAVE, Chikusei, IndianPines, PaviaC, PaviaU, Synthetic
 from scene_files import write_split
 
-SIZES = {"cave": (512, 512), "pavia_u": (610, 340), "chikusei": (2517, 2335), "indian_pines": (145, 145)}
-SETS = {scenes.stem: scenes for scenes in (CAVE, Chikusei, IndianPines, PaviaU, Synthetic)}
+SIZES = {
+    "cave": (512, 512),
+    "pavia_c": (1096, 715),
+    "pavia_u": (610, 340),
+    "chikusei": (2517, 2335),
+    "indian_pines": (145, 145),
+}
+SETS = {scenes.stem: scenes for scenes in (CAVE, Chikusei, IndianPines, PaviaC, PaviaU, Synthetic)}
 SHIPPED = sorted(path.stem for path in resource_dir("splits").glob("*.yaml"))
 
 

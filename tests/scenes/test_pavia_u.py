@@ -66,3 +66,21 @@ def test_nan_is_located(pavia_u_root):
     save(pavia_u_root, paviaU=cube)
     with pytest.raises(UserError, match=r"1 of 3090 values .+ band 50, row 2, column 3"):
         PaviaU(pavia_u_root).read("pavia_u")
+
+
+@pytest.mark.parametrize("shape", [(103, 6, 5), (6, 103, 5), (340, 610, 103)])
+def test_transposed_axes_are_recognised(tmp_path, shape):
+    save(tmp_path, paviaU=np.zeros(shape, np.uint8))
+    with pytest.raises(UserError, match=r"expected PaviaU.mat .+; its axes are transposed") as error:
+        PaviaU(tmp_path).read("pavia_u")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("rule", "used"), [("max", 999), ("p50", 499.5), (500, 500)])
+def test_the_scaling_may_be_a_rule(tmp_path, rule, used):
+    cube = np.arange(1000).reshape(1000, 1, 1) * np.ones((1, 1, 103))
+    save(tmp_path, paviaU=cube)
+    scene = PaviaU(tmp_path, scaling=rule).read("pavia_u")
+    assert scene.scaling == pytest.approx(used)
+    np.testing.assert_allclose(scene.cube[0, :, 0], np.minimum(np.arange(1000) / used, 1), rtol=1e-5)
+    assert scene.clipped == 103 * int((np.arange(1000) > used).sum())

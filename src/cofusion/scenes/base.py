@@ -8,7 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.files import Raw
+from cofusion.scenes.formats import Raw
+from cofusion.scenes.scaling import Scaling, check_scaling
 from cofusion.scenes.scene import Scene
 
 
@@ -44,7 +45,8 @@ class SceneSet(ABC):
         title: Name for people.
         bands: Number of bands of every scene.
         wavelengths: `(bands,)` band centres in nm.
-        scaling: The values are divided by this.
+        full_size: Rows and columns of every scene of the public data set, or None where they differ.
+        scaling: The values are divided by this: a number, or a rule as in `Scene.from_raw`.
         homepage: Official source.
         expected: One phrase on the files and their shape.
         licence: Terms of use.
@@ -52,7 +54,11 @@ class SceneSet(ABC):
 
     Args:
         root: Folder that holds the scenes, directly or in a folder named like `stem`.
-        scaling: Divisor of the file's values instead of the data set's own; recorded in each scene.
+        scaling: Divisor of the file's values instead of the data set's own: a number, max, or a percentile
+            such as p99.9; the number used is recorded in each scene.
+
+    Raises:
+        UserError: A scaling that is none of these.
     """
 
     stem: ClassVar[str]
@@ -63,11 +69,13 @@ class SceneSet(ABC):
     citation: ClassVar[str]
     bands: int
     wavelengths: Tensor
-    scaling: float
+    scaling: Scaling
+    full_size: ClassVar[tuple[int, int] | None] = None
 
-    def __init__(self, root: str | Path = "data", scaling: float | None = None) -> None:
+    def __init__(self, root: str | Path = "data", scaling: Scaling | None = None) -> None:
         self.root = Path(root).expanduser()
         if scaling is not None:
+            check_scaling(scaling)
             self.scaling = scaling
 
     @abstractmethod
@@ -120,14 +128,26 @@ class SceneSet(ABC):
         """Make a `Scene` from a file's values, `(bands, rows, cols)`.
 
         Raises:
-            UserError: Another number of bands than the data set's, or values that `Scene` refuses.
+            UserError: Another number of bands than the data set's, transposed axes, or values that `Scene`
+                refuses.
         """
-        if raw.ndim == 3 and len(raw) != self.bands:
-            raise UserError(
-                f"{source} holds {len(raw)} bands of {raw.shape[1]} x {raw.shape[2]} pixels; expected "
-                f"{self.expected}"
-            )
+        if raw.ndim == 3:
+            self._check_axes(raw.shape, source)
         return Scene.from_raw(name, raw, self.wavelengths, self.scaling, source)
+
+    def _check_axes(self, shape: tuple[int, ...], source: str) -> None:
+        bands, rows, cols = shape
+        if bands == self.bands and (rows, cols) != self._turned_size():
+            return
+        turned = bands == self.bands or self.bands in (rows, cols)
+        raise UserError(
+            f"{source} holds {bands} bands of {rows} x {cols} pixels; expected {self.expected}"
+            f"{'; its axes are transposed, store it with the axes of the public file' if turned else ''}"
+        )
+
+    def _turned_size(self) -> tuple[int, int] | None:
+        """Return columns and rows where they differ from rows and columns."""
+        return None if self.full_size is None or len(set(self.full_size)) == 1 else self.full_size[::-1]
 
     def _under_root(self, *relative: str) -> list[Path]:
         """Return each relative path below the root and below the data set's folder in it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from cofusion.scenes.base import SceneSet
-from cofusion.scenes.files import read_png_stack
+from cofusion.scenes.formats.png import read_png_stack
 from cofusion.scenes.scene import Scene
 
 _NAMES = (
@@ -32,6 +32,7 @@ class CAVE(SceneSet):
     stem = "cave"
     title = "CAVE"
     bands = 31
+    full_size = (512, 512)
     wavelengths = torch.arange(400, 701, 10, dtype=torch.float64)
     scaling = 65535.0
     homepage = "https://www.cs.columbia.edu/CAVE/databases/multispectral/"

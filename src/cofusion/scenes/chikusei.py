@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from cofusion.scenes.base import SceneSet
-from cofusion.scenes.files import read_mat_cube
+from cofusion.scenes.formats.mat import open_mat
 from cofusion.scenes.scene import Scene
 
 
@@ -24,6 +24,7 @@ class Chikusei(SceneSet):
     stem = "chikusei"
     title = "Chikusei"
     bands = 128
+    full_size = (2517, 2335)
     wavelengths = torch.linspace(363, 1018, 128, dtype=torch.float64)
     scaling = 10000.0
     homepage = "https://naotoyokoya.com/Download.html"
@@ -48,4 +49,4 @@ class Chikusei(SceneSet):
     def read(self, name: str) -> Scene:
         """Read the scene."""
         path = self.find(name)
-        return self.scene(name, read_mat_cube(path, "chikusei"), str(path))
+        return self.scene(name, open_mat(path, "chikusei").load(), str(path))

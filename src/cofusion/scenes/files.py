@@ -1,136 +1,188 @@
-"""Reading the containers that data sets come in, with errors that name the file and what was expected."""
+"""A user's own scenes, in files of any known format."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from cofusion.errors import UserError
-
-Raw = npt.NDArray[np.generic]
-
-# Pillow calls 16-bit grey PNGs "I;16", and "I" before version 11.
-_GREY_16 = ("I;16", "I;16B", "I")
-
-
-def read_png_stack(paths: Sequence[Path]) -> Raw:
-    """Read one 16-bit grey PNG per band.
-
-    Args:
-        paths: The files in band order.
-
-    Returns:
-        `(bands, rows, cols)` uint16.
-
-    Raises:
-        UserError: A missing, truncated or foreign file, one that is not 16-bit grey, or bands of different
-            sizes.
-    """
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise UserError(
-            f"{paths[0].parent} holds {len(paths) - len(missing)} of {len(paths)} bands; missing: "
-            f"{', '.join(missing)}; unpack the scene again"
-        )
-    # Decoding releases the interpreter lock.
-    with ThreadPoolExecutor() as pool:
-        bands = list(pool.map(_read_grey_png, paths))
-    for path, band in zip(paths, bands, strict=True):
-        if band.shape != bands[0].shape:
-            raise UserError(
-                f"{path} is {band.shape[0]} x {band.shape[1]} pixels, {paths[0].name} is "
-                f"{bands[0].shape[0]} x {bands[0].shape[1]}; all bands of a scene have one size"
-            )
-    return np.stack(bands)
+from cofusion.scenes.base import SceneSet
+from cofusion.scenes.formats import Contents, open_file
+from cofusion.scenes.scaling import Scaling
+from cofusion.scenes.scene import Scene
 
 
-def read_mat_cube(path: Path, key: str) -> Raw:
-    """Read a cube from a MATLAB file, version 5 or 7.3 (HDF5).
+def read_file(
+    path: str | Path,
+    key: str | None = None,
+    *,
+    scaling: Scaling = "max",
+    wavelengths: list[float] | None = None,
+    nodata: float | None = None,
+    band_axis: int | None = None,
+) -> Scene:
+    """Read a scene from a file.
+
+    Bands that the file marks as bad are left out. Scale factors and offsets that a file states are not
+    applied: the stored values are divided by the scaling.
 
     Args:
-        path: The file.
-        key: Name of the variable; MATLAB holds it as (rows, cols, bands).
+        path: A GeoTIFF, an ENVI header or its data file, a MATLAB (5 or 7.3), HDF5, NetCDF 4 or .npy file, or
+            a folder of one 16-bit grey PNG per band.
+        key: The variable in a MATLAB, HDF5 or NetCDF file; may be left out where it holds one cube.
+        scaling: The values are divided by this: a number, max (the largest value), or a percentile of the
+            values such as p99.9.
+        wavelengths: Band centres in nm in place of the file's: one per band of the file, or the first and the
+            last of an even grid.
+        nodata: The value that stands for missing data, in place of the file's.
+        band_axis: Which axis (0, 1 or 2) of a .npy, HDF5 or NetCDF array holds the bands. When left out, it
+            is told from names and wavelengths in the file, or from the sizes where they are clear.
 
     Returns:
-        `(bands, rows, cols)`: the file's type from version 5, float32 from version 7.3.
+        The scene, named like the file.
 
     Raises:
-        UserError: A truncated or foreign file, no such variable, or one that is not a three-dimensional array
-            of real numbers.
+        UserError: No such file, an unknown format, a damaged file, a variable that is not there or not a
+            cube, an unclear band axis, or values that `Scene.from_raw` refuses.
     """
-    import h5py
-
-    with _reading(path, f"a MATLAB file with the variable {key!r}"):
-        return _read_hdf5(path, key) if h5py.is_hdf5(path) else _read_mat5(path, key)
+    contents = open_file(path, key, band_axis)
+    return _read(Path(path), contents, scaling, _centres(contents, wavelengths, path), nodata)
 
 
-def _read_grey_png(path: Path) -> Raw:
-    from PIL import Image
+class Files(SceneSet):
+    """A user's own scenes: one file, or folder of PNGs, per scene, all with the same bands.
 
-    with _reading(path, "a 16-bit grey PNG"), Image.open(path) as image:
-        if image.mode not in _GREY_16:
+    The number of bands and the wavelengths are those of the first file, whose header is read at once.
+
+    Args:
+        root: Folder that relative paths begin at.
+        files: Paths or patterns (`*.tif`), below the root or absolute. A scene is named like its file without
+            the suffix.
+        scaling: The values are divided by this: a number; or, for each scene on its own, max or a percentile
+            such as p99.9.
+        key: The variable in MATLAB, HDF5 and NetCDF files; may be left out where each holds one cube.
+        wavelengths: Band centres in nm in place of the files': one per band, or the first and the last of an
+            even grid.
+        nodata: The value that stands for missing data, in place of the files'.
+        band_axis: Which axis (0, 1 or 2) of .npy, HDF5 and NetCDF arrays holds the bands.
+
+    Raises:
+        UserError: No file, two of one name, a first file that cannot be used, or one without wavelengths
+            where none were given.
+    """
+
+    stem = "files"
+    title = "Your files"
+    homepage = "your own"
+    expected = "scenes as GeoTIFF, ENVI, MATLAB, HDF5, NetCDF 4 or .npy files or folders of 16-bit PNGs"
+    licence = "yours"
+    citation = "none"
+
+    def __init__(
+        self,
+        root: str | Path,
+        files: list[str],
+        scaling: Scaling,
+        key: str | None = None,
+        wavelengths: list[float] | None = None,
+        nodata: float | None = None,
+        band_axis: int | None = None,
+    ) -> None:
+        super().__init__(root, scaling)
+        self.files = files
+        self.key = key
+        self.nodata = nodata
+        self.band_axis = band_axis
+        self._given_wavelengths = wavelengths
+        self.wavelengths = self._first_wavelengths()
+        self.bands = len(self.wavelengths)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the files found, in the order of their names.
+
+        Raises:
+            UserError: Nothing found, or two files of one name.
+        """
+        return tuple(sorted(self._found()))
+
+    def path(self, name: str) -> list[Path]:
+        """Return the file of a scene."""
+        return [self._found()[name]]
+
+    def require(self, names: Sequence[str]) -> None:
+        """Check the names: scenes are what was found.
+
+        Raises:
+            UserError: A name that no file has.
+        """
+        self.check_names(names)
+
+    def read(self, name: str) -> Scene:
+        """Read one scene."""
+        self.require([name])
+        (path,) = self.path(name)
+        contents = open_file(path, self.key, self.band_axis)
+        bands = contents.shape[0] - len(contents.bad_bands)
+        if bands != self.bands:
             raise UserError(
-                f"{path} is a {image.format} of mode {image.mode}, expected a 16-bit grey PNG; "
-                f"leave this scene out (CAVE's archive holds 'watercolors' as 8-bit RGBA)"
+                f"{path} holds {bands} bands, {self.path(self.names()[0])[0]} {self.bands}; all scenes have "
+                f"the same bands"
             )
-        return np.asarray(image).astype(np.uint16, copy=False)
+        centres = _centres(contents, self._given_wavelengths, path)
+        return _read(path, contents, self.scaling, centres, self.nodata)
+
+    def _first_wavelengths(self) -> Tensor:
+        """Return the band centres of the first file in nm, without those of bad bands."""
+        (path,) = self.path(self.names()[0])
+        contents = open_file(path, self.key, self.band_axis)
+        centres = _centres(contents, self._given_wavelengths, path)
+        if centres is None:
+            raise UserError(
+                f"{path} states no wavelengths; give the {contents.shape[0]} band centres in nm, or the "
+                f"first and the last of an even grid: --data.scenes.init_args.wavelengths '[400, 1000]'"
+            )
+        return centres[[band for band in range(len(centres)) if band not in contents.bad_bands]]
+
+    def _found(self) -> dict[str, Path]:
+        entries = [self.root.absolute() / entry for entry in self.files]
+        paths = [path for e in entries for path in Path(e.anchor).glob(str(e.relative_to(e.anchor)))]
+        found = {path.stem: path for path in sorted(paths)}
+        if not found:
+            raise UserError(
+                f"no file matches {', '.join(self.files) or 'an empty list'} in {self.root.absolute()}; "
+                f"expected {self.expected}"
+            )
+        if len(found) < len(set(paths)):
+            names = sorted(path.name for path in paths)
+            raise UserError(f"two files have one name without suffix: {', '.join(names)}; rename one")
+        return found
 
 
-def _read_mat5(path: Path, key: str) -> Raw:
-    from scipy.io import loadmat, whosmat
-
-    _check_variable(path, key, {name: shape for name, shape, _ in whosmat(path)})
-    cube: Raw = loadmat(path, variable_names=[key])[key]
-    _check_real(path, key, cube.dtype)
-    return cube.transpose(2, 0, 1)
-
-
-def _read_hdf5(path: Path, key: str) -> Raw:
-    import h5py
-
-    with h5py.File(path) as file:
-        shapes = {name: getattr(item, "shape", ()) for name, item in file.items()}
-        _check_variable(path, key, shapes)
-        data = file[key]
-        _check_real(path, key, data.dtype)
-        # MATLAB stores columns first, so HDF5 shows the axes reversed: (bands, cols, rows).
-        bands, cols, rows = data.shape
-        cube = np.empty((bands, rows, cols), np.float32)
-        reversed_view = cube.transpose(0, 2, 1)
-        # Chunk by chunk: each is unpacked once and nothing is held in the file's float64.
-        for window in data.iter_chunks() if data.chunks else range(bands):
-            reversed_view[window] = data[window]
-    return cube
+def _read(
+    path: Path, contents: Contents, scaling: Scaling, wavelengths: Tensor | None, nodata: float | None
+) -> Scene:
+    return Scene.from_raw(
+        path.stem,
+        contents.load(),
+        wavelengths,
+        scaling,
+        str(path),
+        georeference=contents.georeference,
+        nodata=contents.nodata if nodata is None else nodata,
+        bad_bands=contents.bad_bands,
+    )
 
 
-def _check_variable(path: Path, key: str, shapes: dict[str, tuple[int, ...]]) -> None:
-    if key not in shapes:
-        raise UserError(f"{path} has no variable {key!r}; it holds: {', '.join(sorted(shapes)) or 'nothing'}")
-    if len(shapes[key]) != 3:
+def _centres(contents: Contents, given: list[float] | None, path: str | Path) -> Tensor | None:
+    if given is None:
+        return contents.wavelengths
+    bands = contents.shape[0]
+    if len(given) not in (2, bands):
         raise UserError(
-            f"variable {key!r} of {path} has shape {shapes[key]}, expected three axes (rows, cols, bands)"
+            f"{len(given)} wavelengths were given for {path}, which has {bands} bands; give one per band, or "
+            f"the first and the last of an even grid"
         )
-
-
-def _check_real(path: Path, key: str, dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "fiu":
-        raise UserError(f"variable {key!r} of {path} has type {dtype}, expected real numbers")
-
-
-@contextmanager
-def _reading(path: Path, expected: str) -> Iterator[None]:
-    """Turn whatever a parser raises on a broken or foreign file into one line for the person."""
-    try:
-        yield
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # parsers raise anything from zlib.error to IndexError on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as {expected}: {reason}; it may be "
-            f"truncated or another kind of file, fetch it again"
-        ) from error
+    if len(given) == bands:
+        return torch.tensor(given, dtype=torch.float64)
+    return torch.linspace(given[0], given[1], bands, dtype=torch.float64)

@@ -44,6 +44,7 @@ class IndianPines(SceneSet):
     stem = "indian_pines"
     title = "Indian Pines"
     bands = 200
+    full_size = (145, 145)
     wavelengths = _wavelengths()
     scaling = 10000.0
     homepage = "https://doi.org/10.4231/R7RX991C"

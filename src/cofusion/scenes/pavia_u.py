@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from cofusion.scenes.base import SceneSet
-from cofusion.scenes.files import read_mat_cube
+from cofusion.scenes.formats.mat import open_mat
 from cofusion.scenes.scene import Scene
 
 
@@ -22,6 +22,7 @@ class PaviaU(SceneSet):
     stem = "pavia_u"
     title = "Pavia University"
     bands = 103
+    full_size = (610, 340)
     wavelengths = torch.linspace(430, 860, 103, dtype=torch.float64)
     scaling = 8000.0
     homepage = "https://www.ehu.eus/ccwintco/index.php/Hyperspectral_Remote_Sensing_Scenes"
@@ -43,4 +44,4 @@ class PaviaU(SceneSet):
     def read(self, name: str) -> Scene:
         """Read the scene."""
         path = self.find(name)
-        return self.scene(name, read_mat_cube(path, "paviaU"), str(path))
+        return self.scene(name, open_mat(path, "paviaU").load(), str(path))

@@ -23,7 +23,8 @@ def describe_data(data: FusionDataModule) -> dict[str, Any]:
         "hsi_bands": data.hsi_bands,
         "msi_bands": data.msi_bands,
         "wavelengths": tuple(data.wavelengths.tolist()),
-        "scaling": float(data.scenes.scaling),
+        # A rule such as max gives every scene a divisor of its own.
+        "scaling": None if isinstance(data.scenes.scaling, str) else float(data.scenes.scaling),
         "scale": data.scale,
         "phase": float(data.phase),
         "preset": data.preset,

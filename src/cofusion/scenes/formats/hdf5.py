@@ -1,0 +1,156 @@
+"""HDF5 and what is built on it: NetCDF 4 and MATLAB 7.3."""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cofusion.errors import UserError
+from cofusion.scenes.formats.contents import (
+    WAVELENGTHS,
+    Contents,
+    Raw,
+    Shape,
+    axis_order,
+    check_array,
+    choose,
+    guess_band_axis,
+    reading,
+)
+from cofusion.scenes.wavelengths import in_nm
+
+
+def open_hdf5(path: Path, key: str | None, band_axis: int | None) -> Contents:
+    """Look into an HDF5 or NetCDF 4 file.
+
+    The bands are the axis of `band_axis`, of a NetCDF dimension named like bands or wavelengths, or of the
+    size of a list named like wavelengths; where none tells, of a clear size.
+
+    Args:
+        path: The file.
+        key: Path of the variable, for example `cube` or `group/cube`.
+        band_axis: 0, 1, 2 or None.
+
+    Raises:
+        UserError: A truncated or foreign file, no such variable, one that is not a three-dimensional array of
+            real numbers, or a band axis that nothing tells.
+    """
+    import h5py
+
+    with reading(path, "an HDF5 or NetCDF 4 file"):
+        if not h5py.is_hdf5(path):
+            raise UserError(
+                f"{path} is no HDF5 file; it may be truncated, or NetCDF 3: convert it with nccopy -k nc4"
+            )
+        with h5py.File(path) as file:
+            arrays = _arrays(file)
+            key = choose(path, key, {name: array.shape for name, array in arrays.items()})
+            data, lists = arrays[key], _wavelength_lists(arrays)
+            _check_whole(path, key, data)
+            axis = _named_axis(data) if band_axis is None else band_axis
+            if axis is None:
+                axis = guess_band_axis(path, data.shape, tuple(len(nm) for nm, _ in lists))
+            order = axis_order(axis)
+            bands, rows, cols = (data.shape[i] for i in order)
+            return Contents(
+                format="NetCDF" if "_NCProperties" in file.attrs else "HDF5",
+                shape=(bands, rows, cols),
+                dtype=data.dtype,
+                load=partial(_load, path, key, order),
+                wavelengths=next(
+                    (in_nm(nm, unit, bands, str(path)) for nm, unit in lists if len(nm) == bands), None
+                ),
+                nodata=_fill_value(data),
+            )
+
+
+def open_mat73(path: Path, key: str | None) -> Contents:
+    """Look into a MATLAB 7.3 file; columns come first in it, so HDF5 shows the axes reversed."""
+    import h5py
+
+    with h5py.File(path) as file:
+        arrays = _arrays(file)
+        # As MATLAB shows them, for the person; groups are MATLAB's structures.
+        shapes = {name: getattr(item, "shape", ())[::-1] for name, item in file.items() if name[0] != "#"}
+        key = choose(path, key, shapes)
+        data, lists = arrays[key], _wavelength_lists(arrays)
+        _check_whole(path, key, data)
+        bands, cols, rows = data.shape
+        return Contents(
+            format="MATLAB 7.3",
+            shape=(bands, rows, cols),
+            dtype=data.dtype,
+            load=partial(_load, path, key, (0, 2, 1)),
+            wavelengths=next((in_nm(nm, unit, bands, str(path)) for nm, unit in lists), None),
+        )
+
+
+def _load(path: Path, key: str, order: Shape) -> Raw:
+    """Return `(bands, rows, cols)` float32; `order` names the file's axes in this order."""
+    import h5py
+
+    with reading(path, f"an HDF5 file with the variable {key!r}"), h5py.File(path) as file:
+        data = file[key]
+        cube = np.empty([data.shape[axis] for axis in order], np.float32)
+        in_file_order = cube.transpose(np.argsort(order))
+        # Chunk by chunk: each is unpacked once and nothing is held in the file's float64.
+        for window in data.iter_chunks() if data.chunks else range(data.shape[0]):
+            in_file_order[window] = data[window]
+    return cube
+
+
+def _check_whole(path: Path, key: str, data: Any) -> None:
+    check_array(path, f"variable {key!r}", data.shape, data.dtype)
+    if data.chunks:
+        expected = math.prod(-(-size // chunk) for size, chunk in zip(data.shape, data.chunks, strict=True))
+        stored = data.id.get_num_chunks()
+    else:
+        expected, stored = data.nbytes, data.id.get_storage_size()
+    # HDF5 shows zeros where nothing was stored.
+    if stored != expected:
+        raise UserError(
+            f"variable {key!r} of {path} is stored in part ({stored} of {expected} "
+            f"{'chunks' if data.chunks else 'bytes'}); it may be damaged, fetch it again"
+        )
+
+
+def _arrays(file: Any) -> dict[str, Any]:
+    """Return all data sets of numbers, also in groups."""
+    import h5py
+
+    found: dict[str, Any] = {}
+    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def _wavelength_lists(arrays: dict[str, Any]) -> list[tuple[list[float], str | None]]:
+    lists = []
+    for name, array in arrays.items():
+        if name.rsplit("/", 1)[-1].lower() in WAVELENGTHS and array.dtype.kind in "fiu":
+            unit = array.attrs.get("units")
+            lists.append((array[...].ravel().tolist(), _text(unit)))
+    return lists
+
+
+def _named_axis(data: Any) -> int | None:
+    """Return the axis whose NetCDF dimension or label is named like bands or wavelengths."""
+    for axis, dimension in enumerate(data.dims):
+        names = [dimension.label, *(scale.name or "" for scale in dimension.values())]
+        if any("band" in name.lower() or "wavelength" in name.lower() for name in names):
+            return axis
+    return None
+
+
+def _fill_value(data: Any) -> float | None:
+    for name in ("_FillValue", "missing_value"):
+        if name in data.attrs:
+            return float(np.ravel(data.attrs[name])[0])
+    return None
+
+
+def _text(value: Any) -> str | None:
+    return (
+        value.decode(errors="replace") if isinstance(value, bytes) else None if value is None else str(value)
+    )
