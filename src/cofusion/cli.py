@@ -1,12 +1,14 @@
 """The `cofusion` command: finds the verb, runs it and turns what goes wrong into one line.
 
-Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli` and
-`cofusion.export`.
+Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli`,
+`cofusion.export` and `cofusion.data_command`.
 """
 
 import importlib
 import os
 import sys
+from argparse import ArgumentParser
+from typing import NoReturn
 
 from cofusion.errors import UserError
 from cofusion.memory import keep_pages
@@ -17,9 +19,10 @@ VERBS = {
     "test": "measure a checkpoint on the test scenes",
     "predict": "write the fused test scenes as GeoTIFF",
     "export": "write the network of a run as a directory for CoFusion.from_pretrained",
+    "data": "list, describe and prepare data sets, describe a file, show what a config makes of a scene",
 }
 # Where a verb's code is, unless it is one of Lightning's.
-_HOMES = {"export": "cofusion.export"}
+_HOMES = {"export": "cofusion.export", "data": "cofusion.data_command"}
 
 _HELP = """usage: cofusion VERB --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]
 
@@ -33,6 +36,8 @@ All flags of a verb: cofusion VERB --help
 
 examples:
   cofusion fit --config quickstart.yaml
+  cofusion data prepare cave --root DIR
+  cofusion data show --config cave_x4.yaml --data.root DIR
   cofusion fit --config cave_x4.yaml --config ablation/no_spacam.yaml --data.root DIR
   cofusion test --config cave_x4.yaml --data.root DIR --ckpt_path runs/cave_x4/fit_0
   cofusion export runs/cave_x4/fit_0 -o weights/cave_x4
@@ -43,6 +48,14 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 class UsageError(UserError):
     """Arguments or a config that cannot be understood; ends with status 2."""
+
+
+class Parser(ArgumentParser):
+    """The parser of a verb that is not Lightning's; says in one line what it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError`."""
+        raise UsageError(f"{message}; expected {self.format_usage().removeprefix('usage: ')}")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,20 +1,14 @@
 """The verb export: the network of a run as a directory that `from_pretrained` reads."""
 
 import importlib
-from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from cofusion.cli import UsageError
+from cofusion.cli import Parser
 from cofusion.errors import UserError
 from cofusion.models import Pretrained
 from cofusion.training.checkpoints import check_fits, read_checkpoint
 from cofusion.training.provenance import run_provenance
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; expected {self.format_usage().removeprefix('usage: ')}")
 
 
 def run(verb: str, args: list[str]) -> None:
@@ -28,9 +22,7 @@ def run(verb: str, args: list[str]) -> None:
         UsageError: The arguments cannot be understood.
         UserError: The run has no such checkpoint, or its network cannot be exported.
     """
-    parser = _Parser(
-        f"cofusion {verb}", description="Write the network of a run as a directory that travels."
-    )
+    parser = Parser(f"cofusion {verb}", description="Write the network of a run as a directory that travels.")
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="run directory of a fit")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="directory to write")
     parser.add_argument("--ckpt", choices=("best", "last"), default="best", help="weights to export (best)")

@@ -1,8 +1,11 @@
+import json
+import math
 import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
@@ -280,6 +283,8 @@ def test_yaml_passes_arguments_to_scenes_and_response(tmp_path):
     ("flag", "value"),
     [
         ("--data.preset", "walt"),
+        ("--data.border", "zero"),
+        ("--data.psf", "torch.nn.Linear"),
         ("--data.scale", "2.5"),
         ("--data.pach", "8"),
         ("--data.scenes", "torch.nn.Linear"),
@@ -288,6 +293,70 @@ def test_yaml_passes_arguments_to_scenes_and_response(tmp_path):
 def test_the_parser_refuses_what_cannot_be(tmp_path, flag, value):
     with pytest.raises(ArgumentError):
         build(tmp_path, CAVE_YAML, flag, value)
+
+
+def test_yaml_names_a_satellite_and_its_bands(tmp_path):
+    satellite = SYNTHETIC_YAML.replace("GaussianResponse", "SatelliteResponse").replace(
+        "{centres: [450, 550], widths: [60, 60]}", "{satellite: sentinel-2a, bands: [4, 3, 8A]}"
+    )
+    protocol = build(tmp_path, satellite).protocol
+    assert (protocol["response"], protocol["msi_bands"]) == ("sentinel-2a", ["4", "3", "8A"])
+    with pytest.raises(ArgumentError, match="landsat-8"):
+        build(tmp_path, satellite.replace("sentinel-2a", "sentinel-9"))
+
+
+def test_yaml_replaces_parts_of_the_preset(tmp_path):
+    np.save(tmp_path / "measured.npy", np.full((5, 5), 0.1))
+    path = f"{tmp_path}/measured.npy"
+    measured = json.dumps({"class_path": "cofusion.sensors.MeasuredPSF", "init_args": {"path": path}})
+    flags = ("--data.psf", measured, "--data.phase", "2", "--data.border", "symmetric")
+    data = build(tmp_path, SYNTHETIC_YAML, *flags, "--data.preset", "hysure", "--data.msi_snr", ".inf")
+    torch.testing.assert_close(data.sensors.psf, torch.full((5, 5), 0.04, dtype=torch.float64))
+    assert (data.phase, data.sensors.border) == (2.0, "symmetric")
+    protocol = data.protocol
+    assert protocol["psf"] == "measured.npy, divided by its sum 2.5"
+    assert (protocol["hsi_snr"], protocol["msi_snr"], protocol["noise_seed"]) == (30.0, None, 0)
+    assert json.loads(json.dumps(protocol, allow_nan=False)) == protocol
+    width = '{"class_path": "cofusion.sensors.GaussianPSF", "init_args": {"mtf": [0.3, 0.2], "angle": 10}}'
+    turned = build(tmp_path, SYNTHETIC_YAML, "--data.psf", width, "--data.preset", "3dt")
+    assert turned.protocol["psf"] == "gaussian, mtf 0.3 down, 0.2 right, turned 10 deg"
+    assert turned.phase == 2.5
+
+
+def test_a_circular_border_does_not_leak_from_the_opposite_edge(tmp_path):
+    path = write_split(
+        tmp_path / "s.yaml",
+        "synthetic",
+        train=[{"scene": "synthetic_0"}],
+        validation=[{"scene": "synthetic_1"}],
+        test=[{"scene": "synthetic_0", "rows": [0, 8]}],
+    )
+    ends = {}
+    for border in ("circular", "reflect"):
+        data = synthetic(split=str(path), preset="hysure", border=border, patches_per_epoch=400)
+        data.setup("fit")
+        names = [name for batch in batches(data) for name in batch["name"]]
+        ends[border] = max(int(re.search(r":(\d+),", name)[1]) for name in names)
+    # The 5 x 5 kernel at pixel 1 reaches one pixel beyond its block; the grid of blocks has steps of 4.
+    assert ends == {"circular": 60, "reflect": 64}
+
+
+def test_noise_is_that_of_the_scene_whatever_the_crops():
+    options = {"preset": "hysure", "patches_per_epoch": 40}
+    noisy, other = synthetic(**options), synthetic(**options, seed=9)
+    clean = synthetic(**options, hsi_snr=math.inf, msi_snr=math.inf)
+    reseeded = synthetic(**options, noise_seed=1)
+    for data in (noisy, clean, other, reseeded):
+        data.setup("test")
+    test, again, without, third = (
+        next(iter(data.test_dataloader())) for data in (noisy, other, clean, reseeded)
+    )
+    for key, snr in (("lr_hsi", 30), ("hr_msi", 40)):
+        power = (test[key] - without[key]).square().mean((2, 3)) / without[key].square().mean((2, 3))
+        assert (-10 * power.log10() - snr).abs().max() < 1.5
+        # Runs of another seed draw other crops and see the same test set.
+        assert torch.equal(test[key], again[key])
+        assert not torch.equal(test[key], third[key])
 
 
 def test_protocol_is_plain_and_complete():
@@ -299,8 +368,12 @@ def test_protocol_is_plain_and_complete():
         "scale": 4,
         "preset": "wald",
         "phase": 1.5,
+        "psf": "the preset's",
         "psf_size": 14,
         "border": "reflect",
+        "hsi_snr": None,
+        "msi_snr": None,
+        "noise_seed": 0,
         "response": "gaussian",
         "msi_bands": ["450 nm", "550 nm", "650 nm"],
     }

@@ -8,14 +8,20 @@ from cofusion.data import Pair, TrainingCrops, WholeRegions, Window
 from cofusion.data import pairs as pairs_module
 from cofusion.data.sampling import Draw
 from cofusion.scenes import Synthetic
-from cofusion.sensors import Sensors, SpectralResponse
+from cofusion.sensors import GaussianPSF, Sensors, SpectralResponse
 
 SCALE, PATCH = 4, 16
 
 
-@pytest.fixture(params=["paper", "wald"])
+RESPONSE = SpectralResponse.pick([1, 4], 6)
+LOPSIDED = torch.rand(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(params=["paper", "wald", "3dt", "lopsided"])
 def sensors(request):
-    return Sensors.preset(request.param, SCALE, SpectralResponse.pick([1, 4], 6))
+    if request.param == "lopsided":
+        return Sensors(LOPSIDED / LOPSIDED.sum(), SCALE, 1.0, "symmetric", RESPONSE)
+    return Sensors.preset(request.param, SCALE, RESPONSE)
 
 
 def simulate(sensors, name="synthetic_0", size=64, flips=True):
@@ -101,9 +107,30 @@ def test_whole_regions_are_cut_from_the_degraded_scene(sensors):
 
 
 def test_centred_samples_are_stored_once():
-    response = SpectralResponse.pick([0], 6)
-    wald = simulate(Sensors.preset("wald", SCALE, response))
-    paper = simulate(Sensors.preset("paper", SCALE, response))
-    assert len({image.data_ptr() for image in wald.lr_hsi}) == 1
-    assert len({image.data_ptr() for image in paper.lr_hsi}) == len(paper.lr_hsi) == len(wald.lr_hsi) == 4
+    wald = simulate(Sensors.preset("wald", SCALE, RESPONSE))
+    paper = simulate(Sensors.preset("paper", SCALE, RESPONSE))
+    lopsided = simulate(Sensors(LOPSIDED / LOPSIDED.sum(), SCALE, 1.0, "reflect", RESPONSE))
+    turned = simulate(Sensors.preset("wald", SCALE, RESPONSE, psf=GaussianPSF(sigma=[3.0, 1.0])))
+    for pair, images in ((wald, 1), (paper, 4), (lopsided, 8), (turned, 2)):
+        assert len(pair.lr_hsi) == 8
+        assert len({image.data_ptr() for image in pair.lr_hsi}) == images
     assert not np.allclose(paper.lr_hsi[0], paper.lr_hsi[3])
+
+
+@pytest.mark.parametrize("preset", ["paper", "wald", "3dt"])
+def test_noise_belongs_to_the_scene_and_turns_with_it(preset, monkeypatch):
+    clean = simulate(Sensors.preset(preset, SCALE, RESPONSE))
+    noisy_sensors = Sensors.preset(preset, SCALE, RESPONSE, hsi_snr=20, msi_snr=25)
+    noisy = simulate(noisy_sensors)
+    lr_hsi, hr_msi = noisy_sensors.degrade(noisy.hr_hsi, noisy.name)
+    assert torch.equal(noisy.lr_hsi[0], lr_hsi) and torch.equal(noisy.hr_msi, hr_msi)
+    noise = lr_hsi - clean.lr_hsi[0]
+    assert (noise != 0).any((1, 2)).all()
+    corner = torch.tensor([[5, 2]])
+    for turn in itertools.product((False, True), repeat=3):
+        monkeypatch.setattr(pairs_module, "draw", lambda *_, turn=turn: Draw(0, *turn))
+        with_noise, without = (crops([pair], [corner])[0] for pair in (noisy, clean))
+        window = noise[:, 5:9, 2:6].flip([axis for axis, flip in ((1, turn[0]), (2, turn[1])) if flip])
+        expected = window.transpose(1, 2) if turn[2] else window
+        torch.testing.assert_close((with_noise["lr_hsi"] - without["lr_hsi"])[0], expected)
+        assert torch.equal(with_noise["hr_hsi"], without["hr_hsi"])

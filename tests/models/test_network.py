@@ -120,7 +120,7 @@ def test_mismatched_images_are_named(lr_shape, hr_shape, named):
         ({"scale": 2.5}, "scale must be an integer of at least 2, got 2.5"),
         ({"dim": 10}, "multiple of 4, got 10"),
         ({"variant": "none"}, "got 'none'"),
-        ({"phase": 4.0}, "phase must lie in 0..3"),
+        ({"phase": 4.0}, "phase must lie in 0..3.5"),
         ({"hsi_bands": 0}, "at least one band"),
         ({"spacam_depths": (1, 1)}, "3 numbers"),
     ],

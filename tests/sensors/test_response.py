@@ -1,12 +1,21 @@
 import math
+import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from cofusion.errors import UserError
-from cofusion.sensors import BandPick, CsvResponse, GaussianResponse, SpectralResponse
+from cofusion.sensors import (
+    BandPick,
+    CsvResponse,
+    GaussianResponse,
+    Satellite,
+    SatelliteResponse,
+    SpectralResponse,
+)
 
 CAVE_NM = torch.arange(400, 701, 10.0)
 PAVIA_NM = torch.linspace(430, 860, 103)
@@ -90,6 +99,61 @@ def test_wavelengths_that_do_not_overlap_name_the_band_and_both_ranges(spec):
 def test_ikonos_infrared_has_no_support_in_the_visible():
     with pytest.raises(UserError, match="'nir'"):
         CsvResponse("ikonos", ["blue", "nir"])(CAVE_NM)
+
+
+# Centres and full widths at half maximum in nm as the operators publish them: NASA for Landsat 8's OLI, ESA
+# for Sentinel-2A's MSI.
+OLI = {"1": (443, 16), "2": (482, 60), "3": (561, 57), "4": (655, 37), "5": (865, 28), "6": (1609, 85)}
+MSI = {"2": (492, 66), "3": (560, 36), "4": (665, 31), "8": (833, 106), "8A": (865, 21), "12": (2202, 175)}
+
+
+@pytest.mark.parametrize(("satellite", "published"), [("landsat-8", OLI), ("sentinel-2a", MSI)])
+def test_satellites_have_the_bands_that_their_operators_publish(satellite, published):
+    nm = torch.arange(400.0, 2501.0)
+    response = SatelliteResponse(satellite, list(published))(nm)
+    assert (response.names, response.source) == (tuple(published), satellite)
+    for row, (centre, width) in zip(response.weights, published.values(), strict=True):
+        half = nm[row >= row.max() / 2]
+        assert (row * nm).sum().item() == pytest.approx(centre, abs=2)
+        assert half.max() - half.min() == pytest.approx(width, abs=5)
+
+
+def test_satellites_bands_in_the_order_asked_for():
+    pavia = SatelliteResponse("sentinel-2a", [4, "3", "2", "8A"])(PAVIA_NM[:-1])
+    assert pavia.names == ("4", "3", "2", "8A")
+    peaks = PAVIA_NM[pavia.weights.argmax(1)]
+    assert peaks.tolist() == pytest.approx([665, 560, 492, 856], abs=30)
+    every = SatelliteResponse("landsat-8")(torch.arange(400, 2500, 5.0))
+    # Neither panchromatic (8) nor thermal (10, 11), unless the former is asked for.
+    assert every.names == ("1", "2", "3", "4", "5", "6", "7", "9")
+    assert SatelliteResponse("landsat-8", ["8"])(PAVIA_NM).names == ("8",)
+
+
+def test_satellite_bands_beyond_the_sensor_are_named_with_those_that_are_not():
+    with pytest.raises(
+        UserError,
+        match=r"'landsat-8': band '6' \(15\d\d to 16\d\d nm\) has no support .+ 860 nm; .+: 1, 2, 3, 4, 5$",
+    ):
+        SatelliteResponse("landsat-8")(PAVIA_NM)
+
+
+def test_unknown_satellites_and_bands_list_the_known_ones():
+    with pytest.raises(UserError, match=r"'worldview-2'; choose one of: landsat-5, .+ GaussianResponse"):
+        SatelliteResponse("worldview-2")(PAVIA_NM)
+    with pytest.raises(UserError, match="sentinel-2a has no band 13; it has: 1, 2, 3, 4, 5, 6, 7, 8, 8A, 9"):
+        SatelliteResponse("sentinel-2a", ["2", "13"])(PAVIA_NM)
+
+
+@pytest.mark.parametrize("satellite", get_args(Satellite))
+def test_every_satellite_is_there(satellite):
+    response = SatelliteResponse(satellite)(torch.arange(350, 2500, 5.0))
+    assert 4 <= response.msi_bands <= 13
+
+
+def test_without_pyrsr_the_way_to_get_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyrsr", None)
+    with pytest.raises(UserError, match=r"pip install 'cofusion\[satellites\]'"):
+        SatelliteResponse("landsat-8")(PAVIA_NM)
 
 
 def test_unknown_tables_and_columns_list_the_known_ones():

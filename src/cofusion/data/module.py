@@ -1,6 +1,7 @@
 """The Lightning data module: scenes in, batches of simulated pairs out."""
 
 from collections.abc import Callable, Iterable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners
 from cofusion.data.splits import Region, Window, load_split
 from cofusion.errors import UserError
 from cofusion.scenes import DatasetNotFoundError, SceneSet
-from cofusion.sensors import Preset, ResponseSpec, Sensors
+from cofusion.sensors import Border, Preset, PSFSpec, ResponseSpec, Sensors
 
 _PARTS = {
     "fit": ("train", "validation"),
@@ -38,11 +39,20 @@ class FusionDataModule(LightningDataModule):
         scenes: The data set, a class of cofusion.scenes; called with the root.
         split: Which parts train, validate and test: a YAML file or the name of a shipped one.
         scale: Resolution ratio of the two sensors, an integer of at least 2.
-        response: Spectral response of the multispectral sensor: CsvResponse, GaussianResponse or BandPick of
-            cofusion.sensors.
+        response: Spectral response of the multispectral sensor: CsvResponse, SatelliteResponse,
+            GaussianResponse or BandPick of cofusion.sensors.
         root: Folder that holds the scenes, directly or in a folder named like the data set.
-        preset: Blur and decimation of the hyperspectral sensor. paper: 3x3 Gaussian with sigma 0.5, first
-            pixel of each block. wald: Gaussian as wide as a block, block centre.
+        preset: Blur, decimation and noise by name. paper: 3x3 Gaussian with sigma 0.5, first pixel of each
+            block. wald: Gaussian as wide as a block, block centre. The others repeat what peers do, see
+            data/README.md.
+        psf: Blur instead of the preset's: GaussianPSF or MeasuredPSF of cofusion.sensors.
+        phase: Where a low-resolution sample sits in its block, instead of the preset's: a whole number for a
+            PSF with an odd number of taps, a whole number plus 0.5 for an even one.
+        border: Values beyond the scene, instead of the preset's.
+        hsi_snr: Signal-to-noise ratio of the hyperspectral image in dB, instead of the preset's; .inf for no
+            noise.
+        msi_snr: The same for the multispectral image.
+        noise_seed: Seed of the noise; not that of the crops, so that runs of several seeds see one test set.
         patch: Rows and columns of a training crop in full-resolution pixels, a multiple of scale.
         batch_size: Crops per training batch (and process).
         patches_per_epoch: Crops per epoch, over all processes.
@@ -63,6 +73,12 @@ class FusionDataModule(LightningDataModule):
         response: ResponseSpec,
         root: Path = Path("data"),
         preset: Preset = "paper",
+        psf: PSFSpec | None = None,
+        phase: float | None = None,
+        border: Border | None = None,
+        hsi_snr: float | None = None,
+        msi_snr: float | None = None,
+        noise_seed: int = 0,
         patch: int = 64,
         batch_size: int = 8,
         patches_per_epoch: int = 3920,
@@ -74,8 +90,19 @@ class FusionDataModule(LightningDataModule):
         super().__init__()
         self.scenes = scenes(Path(root))
         self.split = load_split(split)
-        self.sensors = Sensors.preset(preset, scale, response(self.scenes.wavelengths))
+        self.sensors = Sensors.preset(
+            preset,
+            scale,
+            response(self.scenes.wavelengths),
+            psf=psf,
+            phase=phase,
+            border=border,
+            hsi_snr=hsi_snr,
+            msi_snr=msi_snr,
+            noise_seed=noise_seed,
+        )
         self.preset = preset
+        self.psf = psf
         self.patch = patch
         self.batch_size = batch_size
         self.patches_per_epoch = patches_per_epoch
@@ -118,7 +145,7 @@ class FusionDataModule(LightningDataModule):
     @property
     def protocol(self) -> dict[str, Any]:
         """What the pairs depend on, for the record of a run; plain values."""
-        response = self.sensors.response
+        response, noise = self.sensors.response, self.sensors.noise
         return {
             "dataset": self.scenes.stem,
             "scaling": self.scenes.scaling,
@@ -126,8 +153,12 @@ class FusionDataModule(LightningDataModule):
             "scale": self.scale,
             "preset": self.preset,
             "phase": self.phase,
+            "psf": "the preset's" if self.psf is None else self.psf.describe(),
             "psf_size": self.sensors.psf.shape[0],
             "border": self.sensors.border,
+            "hsi_snr": noise.hsi_snr if isfinite(noise.hsi_snr) else None,
+            "msi_snr": noise.msi_snr if isfinite(noise.msi_snr) else None,
+            "noise_seed": noise.seed,
             "response": response.source,
             "msi_bands": list(response.names),
         }
@@ -242,6 +273,8 @@ class FusionDataModule(LightningDataModule):
             for other in (*self.split.validation, *self.split.test)
             if other.scene == region.scene
         ]
+        if self.sensors.border == "circular":
+            held_out = [copy for other in held_out for copy in self._wrapped(other, region.scene)]
         corners = allowed_corners(window, held_out, self.patch, self.scale, self.sensors.support)
         if not len(corners):
             raise UserError(
@@ -253,6 +286,16 @@ class FusionDataModule(LightningDataModule):
     def _window(self, region: Region, scale: int | None = None) -> Window:
         rows, cols = self._pairs[region.scene].hr_hsi.shape[-2:]
         return region.within(rows, cols, self.scale if scale is None else scale)
+
+    def _wrapped(self, window: Window, scene: str) -> list[Window]:
+        """Return the window where the blur finds it: in the scene and in its copies around it."""
+        rows, cols = (size // self.scale * self.scale for size in self._pairs[scene].hr_hsi.shape[-2:])
+        (top, bottom), (left, right) = window.rows, window.cols
+        return [
+            Window((top + down, bottom + down), (left + aside, right + aside))
+            for down in (-rows, 0, rows)
+            for aside in (-cols, 0, cols)
+        ]
 
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)

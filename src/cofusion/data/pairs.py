@@ -13,10 +13,16 @@ from cofusion.data.sampling import Draw, draw
 from cofusion.data.splits import Window
 from cofusion.scenes import Scene
 from cofusion.sensors import Sensors
+from cofusion.sensors.noise import noisy
+
+# (flip_rows, flip_cols, transpose) in the order of `Pair.lr_hsi`.
+_TURNS = tuple(
+    (rows, cols, swap) for swap in (False, True) for cols in (False, True) for rows in (False, True)
+)
 
 
 class Batch(TypedDict):
-    """What every loader yields and every network is trained on; float32 in [0, 1].
+    """What every loader yields and every network is trained on; float32 in [0, 1] (but for simulated noise).
 
     `name` holds, per sample, the scene (validation, test) or the scene and the full-resolution window of the
     crop (training).
@@ -36,8 +42,8 @@ class Pair:
         name: Name of the scene.
         hr_hsi: `(C, rows, cols)`, the scene itself; rows and columns beyond the last whole block go unused.
         hr_msi: `(c, H, W)`.
-        lr_hsi: `(C, h, w)` for the scene as it is, flipped up-down, flipped left-right and flipped both ways
-            (each flipped back, see `Sensors.lr_hsi`), at index `flip_rows + 2 * flip_cols`.
+        lr_hsi: `(C, h, w)` for each orientation of the scene (each turned back, see `Sensors.lr_hsi`), at
+            index `flip_rows + 2 * flip_cols + 4 * transpose`; orientations that see the same share one.
     """
 
     name: str
@@ -49,27 +55,31 @@ class Pair:
     def simulate(cls, scene: Scene, sensors: Sensors, flips: bool) -> "Pair":
         """Degrade a whole scene.
 
+        The noise of the low-resolution image belongs to the scene: every orientation carries the same.
+
         Args:
             scene: The scene.
             sensors: The two sensors.
-            flips: Whether flipped samples will be cut; otherwise only the first of `lr_hsi` is there.
+            flips: Whether turned samples will be cut; otherwise only the first of `lr_hsi` is there.
         """
-        upright, hr_msi = sensors.degrade(scene.cube)
-        lr_hsi: tuple[Tensor, ...] = (upright,)
-        if flips and sensors.centred:
-            lr_hsi *= 4
-        elif flips:
-            turns = ((True, False), (False, True), (True, True))
-            lr_hsi += tuple(sensors.lr_hsi(scene.cube, rows, cols) for rows, cols in turns)
-        return cls(scene.name, scene.cube, hr_msi, lr_hsi)
+        upright, hr_msi = sensors.lr_hsi(scene.cube), sensors.hr_msi(scene.cube)
+        hsi_noise = sensors.noise.of_hsi(upright, scene.name)
+        seen = [(*sensors.turned(False, False, False), noisy(upright, hsi_noise))]
+        for turn in _TURNS[1:] if flips else ():
+            psf, start = sensors.turned(*turn)
+            image = next((image for p, at, image in seen if at == start and torch.equal(p, psf)), None)
+            if image is None:
+                image = noisy(sensors.lr_hsi(scene.cube, *turn), hsi_noise)
+            seen.append((psf, start, image))
+        hr_msi = noisy(hr_msi, sensors.noise.of_msi(hr_msi, scene.name))
+        return cls(scene.name, scene.cube, hr_msi, tuple(image for _, _, image in seen))
 
 
 class TrainingCrops(Dataset[Batch]):
     """Random crops, flips and quarter turns, each a function of the seed and its number alone.
 
     A turned crop is what the sensors would have seen of the turned scene: the low-resolution samples sit at
-    the same phase in every crop, as they do in the test images. (The PSF must be symmetric, as those of the
-    presets are.)
+    the same phase in every crop, as they do in the test images.
 
     The cubes are in memory once: workers are forked and only read them, and a batch is filled from them with
     one copy.
@@ -123,7 +133,7 @@ class TrainingCrops(Dataset[Batch]):
             one = draw(self.seed, number, len(self.corners), self.augment)
             pair = self.pairs[int(np.searchsorted(self.ends, one.corner, side="right"))]
             row, col = self.corners[one.corner].tolist()
-            lr_hsi = pair.lr_hsi[one.flip_rows + 2 * one.flip_cols]
+            lr_hsi = pair.lr_hsi[one.flip_rows + 2 * one.flip_cols + 4 * one.transpose]
             _paste(lr_hsi, row, col, one, batch["lr_hsi"][i])
             _paste(pair.hr_msi, row * s, col * s, one, batch["hr_msi"][i])
             _paste(pair.hr_hsi, row * s, col * s, one, batch["hr_hsi"][i])

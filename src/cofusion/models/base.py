@@ -35,9 +35,9 @@ class FusionNetwork(Pretrained, ABC):
             )
         if not isinstance(scale, int) or scale < 2:
             raise ValueError(f"scale must be an integer of at least 2, got {scale!r}")
-        if not 0 <= phase <= scale - 1:
+        if not 0 <= phase <= scale - 0.5:
             raise ValueError(
-                f"phase must lie in 0..{scale - 1}, inside a block of scale {scale}, got {phase}"
+                f"phase must lie in 0..{scale - 0.5}, inside a block of scale {scale}, got {phase}"
             )
         self.hsi_bands = hsi_bands
         self.msi_bands = msi_bands

@@ -88,7 +88,7 @@ def draw_spectra(
         values = line.cube[:, pixel[0] // scale, pixel[1] // scale]
         x = np.arange(1, len(values) + 1) if wavelengths is None else wavelengths
         marker = "o" if len(values) <= 12 else None
-        axes.plot(*_with_gaps(x, values), label=line.label, marker=marker, markersize=3.5, **LINES[line.kind])
+        axes.plot(*with_gaps(x, values), label=line.label, marker=marker, markersize=3.5, **LINES[line.kind])
     axes.set_xlabel("band" if wavelengths is None else "wavelength (nm)")
     axes.set_axisbelow(True)
     axes.grid(color="#DDDDDD", linewidth=0.6)
@@ -101,7 +101,7 @@ def _bare(axes: "Axes") -> None:
     axes.spines[:].set_visible(False)
 
 
-def _with_gaps(x: Array, values: Array) -> tuple[Array, Array]:
+def with_gaps(x: Array, values: Array) -> tuple[Array, Array]:
     """Break the line where bands were left out, such as those of water vapour."""
     step = np.abs(np.diff(x))
     if len(step) < 2:

@@ -1,17 +1,36 @@
 """Sensors: point spread functions, spectral responses, decimation, and the pairs that they simulate."""
 
 from cofusion.sensors.decimation import centre_phase, decimate, upsample
-from cofusion.sensors.psf import Border, blur, gaussian_psf
-from cofusion.sensors.response import BandPick, CsvResponse, GaussianResponse, ResponseSpec, SpectralResponse
-from cofusion.sensors.simulate import Preset, Sensors, degrade
+from cofusion.sensors.kernels import GaussianPSF, MeasuredPSF, PSFSpec
+from cofusion.sensors.noise import Noise
+from cofusion.sensors.presets import PRESETS, Preset, Protocol
+from cofusion.sensors.psf import Border, blur, gaussian_psf, sigma_from_fwhm, sigma_from_mtf
+from cofusion.sensors.response import (
+    BandPick,
+    CsvResponse,
+    GaussianResponse,
+    ResponseSpec,
+    SatelliteResponse,
+    SpectralResponse,
+)
+from cofusion.sensors.satellites import Satellite
+from cofusion.sensors.simulate import Sensors, degrade
 
 __all__ = [
+    "PRESETS",
     "BandPick",
     "Border",
     "CsvResponse",
+    "GaussianPSF",
     "GaussianResponse",
+    "MeasuredPSF",
+    "Noise",
+    "PSFSpec",
     "Preset",
+    "Protocol",
     "ResponseSpec",
+    "Satellite",
+    "SatelliteResponse",
     "Sensors",
     "SpectralResponse",
     "blur",
@@ -19,5 +38,7 @@ __all__ = [
     "decimate",
     "degrade",
     "gaussian_psf",
+    "sigma_from_fwhm",
+    "sigma_from_mtf",
     "upsample",
 ]

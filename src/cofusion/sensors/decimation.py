@@ -2,7 +2,8 @@
 
 Keeping one pixel of every `scale` x `scale` block places low-resolution sample `i` at the full-resolution
 coordinate `i * scale + phase`. `phase = 0` keeps each block's first pixel; `phase = (scale - 1) / 2` is the
-block's centre, which is what `torch.nn.functional.interpolate(align_corners=False)` assumes.
+block's centre, which is what `torch.nn.functional.interpolate(align_corners=False)` assumes. With an even
+PSF a sample may sit half a pixel after the block's last one, `phase = scale - 0.5`.
 """
 
 import math
@@ -56,14 +57,14 @@ def upsample(lr: Tensor, scale: int, phase: float, mode: Mode = "bicubic") -> Te
         lr: `(B, bands, h, w)`.
         scale: Integer factor.
         phase: Where each low-resolution sample sits in its block, in full-resolution pixels; may be
-            fractional, `0 <= phase <= scale - 1`.
+            fractional, `0 <= phase <= scale - 0.5`.
         mode: `bicubic` (Keys, a = -0.75) or `bilinear`.
 
     Returns:
         `(B, bands, h * scale, w * scale)`, in channels_last memory.
     """
-    if not 0 <= phase <= scale - 1:
-        raise UserError(f"phase {phase} lies outside a block of scale {scale}; give 0 to {scale - 1}")
+    if not 0 <= phase <= scale - 0.5:
+        raise UserError(f"phase {phase} lies outside a block of scale {scale}; give 0 to {scale - 0.5:g}")
     # Under mixed precision, interpolated reflectances would be rounded to three digits.
     with torch.autocast(lr.device.type, enabled=False):
         along_rows, along_cols = (_interpolation(size, scale, phase, mode, lr) for size in lr.shape[-2:])

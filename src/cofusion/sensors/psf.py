@@ -1,6 +1,7 @@
 """Point spread functions: how a sensor mixes neighbouring pixels into one."""
 
-from typing import Literal
+import math
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -8,13 +9,17 @@ from torch import Tensor
 
 from cofusion.errors import UserError
 
-Border = Literal["reflect", "replicate", "circular", "constant"]
+Border = Literal["reflect", "symmetric", "replicate", "circular", "constant"]
 
-# Bands filtered at once: bounds the padded copy of a large scene to a few bands.
+# A Gaussian's full width at half maximum is 2 sqrt(2 ln 2) = 2.3548 standard deviations.
+_FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
+# Bands filtered at once where the PSF has no factors: bounds the padded copy of a large scene.
 _CHUNK = 16
+# Values that are summed up at once where it has: as many as a processor's cache holds.
+_CACHED = 2**18
 
 
-def gaussian_psf(size: int, sigma: float) -> Tensor:
+def gaussian_psf(size: int, sigma: float | tuple[float, float], angle: float = 0.0) -> Tensor:
     """Return a sampled Gaussian with sum 1.
 
     The Gaussian is centred on the window: on a tap for an odd `size`, between the two middle taps for an even
@@ -22,22 +27,66 @@ def gaussian_psf(size: int, sigma: float) -> Tensor:
 
     Args:
         size: Taps per axis, at least 1.
-        sigma: Standard deviation in full-resolution pixels, above 0.
+        sigma: Standard deviation in full-resolution pixels, above 0; or one along the rows' axis (down the
+            picture) and one along the columns' axis (to the right).
+        angle: Degrees by which both axes are turned, from the downward axis towards the right one.
 
     Returns:
         `(size, size)` float64.
 
     Raises:
-        UserError: A size below 1 or a sigma that is not positive.
+        UserError: A size below 1, a sigma that is not positive and finite, or an angle that is not finite.
     """
-    if size < 1 or not sigma > 0:
-        raise UserError(f"a Gaussian PSF needs size >= 1 and sigma > 0, not size {size} and sigma {sigma}")
-    from kornia.filters import get_gaussian_kernel2d
+    down, right = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    if size < 1 or not (min(down, right) > 0 and max(down, right) < math.inf) or not math.isfinite(angle):
+        raise UserError(
+            f"a Gaussian PSF needs size >= 1 and sigma > 0, not size {size}, sigma {sigma} and angle {angle}"
+        )
+    at = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    rows, cols = at[:, None], at
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    along, across = (cos * rows + sin * cols) / down, (cos * cols - sin * rows) / right
+    taps = torch.exp(-0.5 * (along.square() + across.square()))
+    if not taps.sum() > 0:
+        raise UserError(f"a Gaussian of sigma {sigma} has no tap in a window of size {size}; use a wider one")
+    return taps / taps.sum()
 
-    psf: Tensor = get_gaussian_kernel2d(
-        size, torch.tensor([[sigma, sigma]], dtype=torch.float64), force_even=True
-    )[0]
-    return psf
+
+def sigma_from_fwhm(fwhm: float) -> float:
+    """Return the sigma of the Gaussian with this full width at half maximum, `fwhm / 2.3548`.
+
+    Args:
+        fwhm: Full width at half maximum in full-resolution pixels, above 0; the sigma has its unit.
+
+    Raises:
+        UserError: A width that is not positive.
+    """
+    if not fwhm > 0:
+        raise UserError(f"the full width at half maximum of a PSF must be above 0 pixels, not {fwhm}")
+    return fwhm / _FWHM
+
+
+def sigma_from_mtf(gain: float, scale: int) -> float:
+    """Return the sigma of the Gaussian whose modulation transfer at Nyquist is `gain`.
+
+    A Gaussian passes the frequency `f` by `exp(-2 (pi sigma f)^2)`. The Nyquist frequency of the
+    low-resolution grid is `1 / (2 scale)` cycles per full-resolution pixel, hence
+    `sigma = scale / pi * sqrt(-2 ln gain)` (Aiazzi et al., Photogrammetric Engineering & Remote Sensing
+    72(5), 2006, who match the low-pass filters of pansharpening to the sensors' MTF this way).
+
+    Args:
+        gain: What is left of the amplitude at the Nyquist frequency, between 0 and 1, both excluded.
+        scale: Integer resolution ratio.
+
+    Returns:
+        Standard deviation in full-resolution pixels.
+
+    Raises:
+        UserError: A gain outside 0 to 1.
+    """
+    if not 0 < gain < 1:
+        raise UserError(f"the MTF of a PSF at Nyquist must lie between 0 and 1, not {gain}")
+    return scale / math.pi * math.sqrt(-2.0 * math.log(gain))
 
 
 def blur(image: Tensor, psf: Tensor, border: Border = "reflect") -> Tensor:
@@ -45,47 +94,138 @@ def blur(image: Tensor, psf: Tensor, border: Border = "reflect") -> Tensor:
 
     Convention: output pixel `p` of an axis weighs the input pixels `p - (size - 1) // 2 ... p + size // 2`
     with the taps in order (a correlation; symmetric PSFs do not tell the difference). With an odd size it is
-    centred on `p`, with an even size on `p + 1/2`.
+    centred on `p`, with an even size on `p + 1/2`. That is what MATLAB's `imfilter` does.
 
     Args:
         image: `(..., rows, cols)`, any number of leading axes.
         psf: `(size_rows, size_cols)` with sum 1.
-        border: Values beyond the image: `reflect` (mirror without repeating the edge), `replicate`,
-            `circular` or `constant` (zero).
+        border: Values beyond the image: `reflect` (mirror without repeating the edge; OpenCV's reflect101),
+            `symmetric` (mirror that repeats the edge; MATLAB's symmetric), `replicate`, `circular` or
+            `constant` (zero; the default of `imfilter`).
 
     Returns:
         The blurred image, same shape, dtype and device.
 
     Raises:
-        UserError: The image is too small to be reflected or wrapped this far.
+        UserError: The image is too small to be mirrored or wrapped this far, or the border is unknown.
     """
     return filter_strided(image, psf, border, start=(0, 0), step=1)
 
 
 def filter_strided(image: Tensor, psf: Tensor, border: Border, start: tuple[int, int], step: int) -> Tensor:
-    """Return `blur(image)[..., start[0]::step, start[1]::step]` without computing the rest.
+    """Return every `step`-th row and column of `blur(image)` without computing the rest.
 
-    Arguments and errors are those of `blur`; `start` and `step` select the rows and columns that are kept.
+    The kept ones are `start, start + step, ...`, as many as whole steps fit the axis (`rows // step`). A
+    start may lie before the image. Arguments and errors are otherwise those of `blur`.
     """
-    taps_r, taps_c = psf.shape
-    pad = ((taps_c - 1) // 2, taps_c // 2, (taps_r - 1) // 2, taps_r // 2)
-    _check_size(image, pad, border)
-    weight = psf.to(image)[None, None]
-    planes = image.reshape(-1, 1, *image.shape[-2:])
-    kept = []
-    for first in range(0, len(planes), _CHUNK):
-        padded = F.pad(planes[first : first + _CHUNK], pad, mode=border)
-        kept.append(F.conv2d(padded[..., start[0] :, start[1] :], weight, stride=step))
-    filtered = torch.cat(kept)
+    planes = image.reshape(-1, *image.shape[-2:])
+    windows = [
+        _Windows(size, taps, first, step, border)
+        for size, taps, first in zip(image.shape[-2:], psf.shape, start, strict=True)
+    ]
+    factors = _factors(psf)
+    filtered = _separable(planes, factors, *windows) if factors else _direct(planes, psf, *windows)
     return filtered.reshape(*image.shape[:-2], *filtered.shape[-2:])
 
 
-def _check_size(image: Tensor, pad: tuple[int, int, int, int], border: Border) -> None:
-    rows, cols = image.shape[-2:]
-    # Reflection never repeats the edge, so it reaches one pixel less far than the image is wide.
-    reach = {"reflect": min(rows, cols) - 1, "circular": min(rows, cols)}.get(border)
-    if reach is not None and max(pad) > reach:
-        raise UserError(
-            f"an image of {rows} x {cols} pixels is too small for a PSF reaching {max(pad)} pixels "
-            f"with border {border!r}; use a larger image, a smaller scale or border 'replicate'"
-        )
+class _Windows:
+    """Where the windows of one axis lie: which pixels an output reads, inside the image and beyond."""
+
+    def __init__(self, size: int, taps: int, start: int, step: int, border: Border) -> None:
+        if border not in get_args(Border):
+            raise UserError(f"unknown border {border!r}; choose one of: {', '.join(get_args(Border))}")
+        self.size, self.step, self.border = size, step, border
+        self.count = size // step
+        self.first = start - (taps - 1) // 2
+        self.before = -self.first
+        self.after = self.first + (self.count - 1) * step + taps - size
+        # Reflection never repeats the edge, so it reaches one pixel less far than the image is wide.
+        reach = {"reflect": size - 1, "symmetric": size, "circular": size}.get(border, math.inf)
+        beyond = max(self.before, self.after)
+        if beyond > reach:
+            raise UserError(
+                f"an image side of {size} pixels is too small for a PSF reaching {beyond} pixels with border "
+                f"{border!r}; use a larger image, a smaller scale or border 'replicate'"
+            )
+
+    def beyond(self, place: int) -> int | None:
+        """Return the pixel that stands for a place outside the image; None for zero."""
+        match self.border:
+            case "reflect":
+                return -place if place < 0 else 2 * (self.size - 1) - place
+            case "symmetric":
+                return -place - 1 if place < 0 else 2 * self.size - 1 - place
+            case "replicate":
+                return 0 if place < 0 else self.size - 1
+            case "circular":
+                return place % self.size
+            case "constant":
+                return None
+
+    def extend(self, image: Tensor, axis: int) -> Tensor:
+        """Return the image with what the windows read beyond it, and without what none reads."""
+        kept = image.narrow(axis, max(0, self.first), self.size - max(0, self.first) - max(0, -self.after))
+        parts = [
+            *(self._line(image, axis, place) for place in range(self.first, 0)),
+            kept,
+            *(self._line(image, axis, self.size + i) for i in range(self.after)),
+        ]
+        return torch.cat(parts, axis) if len(parts) > 1 else kept
+
+    def _line(self, image: Tensor, axis: int, place: int) -> Tensor:
+        source = self.beyond(place)
+        return torch.zeros_like(image.narrow(axis, 0, 1)) if source is None else image.narrow(axis, source, 1)
+
+
+def _factors(psf: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the taps down and to the right whose product is the PSF, or None where there are none."""
+    down, right, total = psf.sum(1), psf.sum(0), psf.sum()
+    if total == 0 or not torch.allclose(
+        down[:, None] * right / total, psf, rtol=0.0, atol=1e-13 * psf.abs().max().item()
+    ):
+        return None
+    return down, right / total
+
+
+def _direct(planes: Tensor, psf: Tensor, rows: _Windows, cols: _Windows) -> Tensor:
+    weight = psf.to(planes)[None, None]
+    return torch.cat(
+        [
+            F.conv2d(cols.extend(rows.extend(chunk, -2), -1)[:, None], weight, stride=rows.step)[:, 0]
+            for chunk in torch.split(planes, _CHUNK)
+        ]
+    )
+
+
+def _separable(planes: Tensor, factors: tuple[Tensor, Tensor], rows: _Windows, cols: _Windows) -> Tensor:
+    """Filter down first, into the middle of an image that has room for the columns beyond."""
+    down, right = factors
+    count, (left, beside) = len(planes), (max(0, cols.before), max(0, cols.after))
+    wide = planes.new_zeros(count, rows.count, left + cols.size + beside)
+    middle = wide.narrow(-1, left, cols.size)
+    few = max(1, _CACHED // max(1, rows.count * cols.size))
+    for i in range(0, count, few):
+        _add_rows(planes[i : i + few], down, rows, middle[i : i + few])
+    for place in (*range(-left, 0), *range(cols.size, cols.size + beside)):
+        source = cols.beyond(place)
+        if source is not None:
+            wide[..., left + place] = middle[..., source].clone()
+    weight = right.to(planes).expand(count, 1, 1, -1).contiguous()
+    seen = wide[..., max(0, cols.first) :]
+    return F.conv2d(seen[None], weight, stride=(1, cols.step), groups=count)[0, ..., : cols.count]
+
+
+def _add_rows(planes: Tensor, taps: Tensor, windows: _Windows, filtered: Tensor) -> None:
+    """Add, tap by tap, the rows that it weighs: nothing is padded, each row is read once per tap."""
+    size, step, count = windows.size, windows.step, windows.count
+    for i, tap in enumerate(taps.tolist()):
+        first = windows.first + i
+        # Outputs `low` to `high - 1` find their row inside the image.
+        low = min(count, max(0, -(first // step)))
+        high = max(low, min(count, (size - 1 - first) // step + 1))
+        rows = planes[:, max(0, first + low * step) : max(0, first + (high - 1) * step + 1) : step]
+        filtered[:, low:high].add_(rows, alpha=tap)
+        for output in (*range(low), *range(high, count)):
+            source = windows.beyond(first + output * step)
+            if source is not None:
+                filtered[:, output].add_(planes[:, source], alpha=tap)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cofusion.errors import UserError
 from cofusion.resources import find_resource
+from cofusion.sensors.satellites import Satellite, satellite_curves
 
 _Array = npt.NDArray[np.float64]
 
@@ -77,9 +78,9 @@ class SpectralResponse:
             raise UserError(
                 f"response {self.source!r} is for {self.hsi_bands} bands, the cube has {cube.shape[-3]}"
             )
-        pixels = cube.flatten(-2)
-        image = torch.matmul(self.weights.to(pixels), pixels)
-        return image.reshape(*cube.shape[:-3], self.msi_bands, *cube.shape[-2:])
+        # Row by row: a product with few rows and very many columns is much slower as one.
+        rows = torch.matmul(self.weights.to(cube), cube.movedim(-3, -2))
+        return rows.movedim(-2, -3).contiguous()
 
     @classmethod
     def from_csv(
@@ -102,18 +103,37 @@ class SpectralResponse:
         """
         path = find_resource("srf", table, ".csv")
         names, nm, values = _read_table(path)
-        chosen = list(columns) if columns is not None else names
-        unknown = [name for name in chosen if name not in names]
-        if unknown or not chosen:
-            raise UserError(
-                f"response table {path.name} has no column {', '.join(unknown) or '(none asked for)'}; "
-                f"it has: {', '.join(names)}"
-            )
+        chosen = _choose(names, columns, f"response table {path.name} has no column")
         values = values[:, [names.index(name) for name in chosen]]
-        sensor = _as_array(wavelengths)
-        rows = np.stack([np.interp(sensor, nm, column, left=0.0, right=0.0) for column in values.T])
-        spans = [(float(nm[0]), float(nm[-1]))] * len(chosen)
-        return cls._normalised(rows, values.max(axis=0), chosen, spans, sensor, path.stem)
+        return cls._resampled(chosen, nm, values, wavelengths, path.stem)
+
+    @classmethod
+    def from_satellite(
+        cls,
+        satellite: Satellite,
+        wavelengths: Tensor | Sequence[float],
+        bands: Sequence[str | int] | None = None,
+    ) -> "SpectralResponse":
+        """Resample the measured response of a satellite to a sensor's wavelengths.
+
+        The curves are those that the satellites' operators published, as the package pyrsr carries them
+        (its reference files name each publication). They are resampled as tables are (see `from_csv`).
+
+        Args:
+            satellite: Name of the satellite, for example `sentinel-2a`.
+            wavelengths: `(C,)` band centres of the hyperspectral sensor in nm.
+            bands: The satellite's bands to use and their order, by their official numbers, for example
+                `["2", "3", "4", "8A"]`; when left out, all but panchromatic and thermal ones.
+
+        Raises:
+            UserError: An unknown satellite or band, a band that does not respond anywhere within the
+                sensor's wavelengths, or pyrsr is not installed.
+        """
+        names, nm, values = satellite_curves(satellite, pan=bands is not None)
+        wanted = None if bands is None else [str(band) for band in bands]
+        chosen = _choose(names, wanted, f"satellite {satellite} has no band")
+        values = values[:, [names.index(name) for name in chosen]]
+        return cls._resampled(chosen, nm, values, wavelengths, satellite)
 
     @classmethod
     def gaussian(
@@ -170,6 +190,22 @@ class SpectralResponse:
         return cls(weights, tuple(f"band {band}" for band in bands), "pick")
 
     @classmethod
+    def _resampled(
+        cls,
+        names: Sequence[str],
+        nm: _Array,
+        values: _Array,
+        wavelengths: Tensor | Sequence[float],
+        source: str,
+    ) -> "SpectralResponse":
+        sensor = _as_array(wavelengths)
+        rows = np.stack([np.interp(sensor, nm, column, left=0.0, right=0.0) for column in values.T])
+        peaks = values.max(axis=0)
+        seen = [nm[column >= _SEEN * peak] for column, peak in zip(values.T, peaks, strict=True)]
+        spans = [(float(own[0]), float(own[-1])) for own in seen]
+        return cls._normalised(rows, peaks, names, spans, sensor, source)
+
+    @classmethod
     def _normalised(
         cls,
         rows: _Array,
@@ -179,11 +215,14 @@ class SpectralResponse:
         sensor: _Array,
         source: str,
     ) -> "SpectralResponse":
-        for row, peak, name, (low, high) in zip(rows, peaks, names, spans, strict=True):
-            if not row.max() >= _SEEN * peak > 0:
+        seen = [row.max() >= _SEEN * peak > 0 for row, peak in zip(rows, peaks, strict=True)]
+        overlapping = [name for name, is_seen in zip(names, seen, strict=True) if is_seen]
+        for name, is_seen, (low, high) in zip(names, seen, spans, strict=True):
+            if not is_seen:
                 raise UserError(
                     f"response {source!r}: band {name!r} ({low:g} to {high:g} nm) has no support in the "
-                    f"cube's {sensor.min():g} to {sensor.max():g} nm; choose columns or bands that overlap"
+                    f"cube's {sensor.min():g} to {sensor.max():g} nm; choose columns or bands that overlap: "
+                    f"{', '.join(overlapping) or 'none of these does'}"
                 )
         weights = rows / rows.sum(axis=1, keepdims=True)
         return cls(torch.from_numpy(weights), tuple(names), source)
@@ -213,6 +252,24 @@ class CsvResponse(ResponseSpec):
     def __call__(self, wavelengths: Tensor) -> SpectralResponse:
         """Resample the table to these band centres."""
         return SpectralResponse.from_csv(self.table, wavelengths, self.columns)
+
+
+class SatelliteResponse(ResponseSpec):
+    """The measured response of a satellite (see `SpectralResponse.from_satellite`).
+
+    Args:
+        satellite: Name of the satellite.
+        bands: Its bands to use and their order, by their official numbers ("8A"); all but panchromatic and
+            thermal ones when left out.
+    """
+
+    def __init__(self, satellite: Satellite, bands: list[str | int] | None = None) -> None:
+        self.satellite = satellite
+        self.bands = bands
+
+    def __call__(self, wavelengths: Tensor) -> SpectralResponse:
+        """Resample the satellite's curves to these band centres."""
+        return SpectralResponse.from_satellite(self.satellite, wavelengths, self.bands)
 
 
 class GaussianResponse(ResponseSpec):
@@ -251,6 +308,14 @@ class BandPick(ResponseSpec):
 
 def _as_array(wavelengths: Tensor | Sequence[float]) -> _Array:
     return np.asarray(torch.as_tensor(wavelengths), dtype=np.float64)
+
+
+def _choose(names: Sequence[str], wanted: Sequence[str] | None, complaint: str) -> list[str]:
+    chosen = list(wanted) if wanted is not None else list(names)
+    unknown = [name for name in chosen if name not in names]
+    if unknown or not chosen:
+        raise UserError(f"{complaint} {', '.join(unknown) or '(none asked for)'}; it has: {', '.join(names)}")
+    return chosen
 
 
 def _read_table(path: Path) -> tuple[list[str], _Array, _Array]:

@@ -1,22 +1,17 @@
 """Wald's protocol: the images that a hyperspectral and a multispectral sensor would have taken of a cube."""
 
-import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import get_args
 
 from torch import Tensor
 
 from cofusion.errors import UserError
 from cofusion.sensors.decimation import centre_phase
-from cofusion.sensors.psf import Border, filter_strided, gaussian_psf
+from cofusion.sensors.kernels import PSFSpec
+from cofusion.sensors.noise import Noise, noisy
+from cofusion.sensors.presets import PRESETS, Preset
+from cofusion.sensors.psf import Border, filter_strided
 from cofusion.sensors.response import SpectralResponse
-
-Preset = Literal["paper", "wald"]
-
-# A Gaussian's full width at half maximum is 2 sqrt(2 ln 2) = 2.3548 standard deviations.
-_FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
-# Four standard deviations to either side leave out less than 1e-4 of a Gaussian.
-_SIGMAS = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +26,10 @@ class Sensors:
         scale: Integer resolution ratio `s`, at least 2.
         phase: Where a low-resolution sample sits in its block: sample `i` is centred on the full-resolution
             coordinate `i * scale + phase`. A whole number for an odd PSF size, a whole number plus one half
-            for an even one.
+            (at most `scale - 0.5`, the block's lower edge) for an even one.
         border: Values beyond the image, see `cofusion.sensors.blur`.
         response: Spectral response of the multispectral sensor.
+        noise: What the sensors add to what they see.
 
     Raises:
         UserError: A scale that is not an integer of at least 2, a PSF that is not square, or a phase that
@@ -45,6 +41,7 @@ class Sensors:
     phase: float
     border: Border
     response: SpectralResponse
+    noise: Noise = field(default_factory=Noise)
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
@@ -52,41 +49,64 @@ class Sensors:
         if size != cols:
             raise UserError(f"the PSF must be square, not {size} x {cols}")
         kept = self.phase - self._half_pixel
-        if kept != int(kept) or not 0 <= self.phase <= self.scale - 1:
+        if kept % 1 or not 0 <= kept < self.scale:
             raise UserError(
                 f"phase {self.phase} does not fit a PSF of size {size} at scale {self.scale}: give a whole "
-                f"number for an odd size, a whole number plus 0.5 for an even one, from 0 to {self.scale - 1}"
+                f"number for an odd size, a whole number plus 0.5 for an even one, from 0 to "
+                f"{self.scale - 1 + self._half_pixel:g}"
             )
 
     @classmethod
-    def preset(cls, name: Preset, scale: int, response: SpectralResponse) -> "Sensors":
-        """Build one of the named protocols.
+    def preset(
+        cls,
+        name: Preset,
+        scale: int,
+        response: SpectralResponse,
+        *,
+        psf: PSFSpec | None = None,
+        phase: float | None = None,
+        border: Border | None = None,
+        hsi_snr: float | None = None,
+        msi_snr: float | None = None,
+        noise_seed: int = 0,
+    ) -> "Sensors":
+        """Build one of the named protocols, if asked with some of its parts replaced.
 
-        - `paper`: 3 x 3 Gaussian with sigma 0.5 and the first pixel of every block (phase 0), for every
-          scale. The protocol of earlier code by CoFusion's authors; the blur does not grow with the scale.
-        - `wald`: Gaussian with full width at half maximum `scale` (sigma = scale / 2.3548, cut beyond 4
-          sigma), centred on the block (phase `(scale - 1) / 2`), as in Yokoya et al., IEEE GRSM 2017.
-
-        Both reflect at the image border.
+        `cofusion.sensors.PRESETS` holds them with their sources: `paper` (small blur, first pixel of each
+        block), `wald` (blur as wide as a block, block centre) and those of peers.
 
         Args:
-            name: `paper` or `wald`.
+            name: Name of the protocol.
             scale: Integer resolution ratio, at least 2.
             response: Spectral response of the multispectral sensor.
+            psf: Replaces the protocol's PSF.
+            phase: Replaces its phase.
+            border: Replaces its border.
+            hsi_snr: Replaces its signal-to-noise ratio of the hyperspectral image, in dB; `inf` for none.
+            msi_snr: The same for the multispectral image.
+            noise_seed: Seed of the noise.
 
         Raises:
-            UserError: An unknown preset or a scale that is not an integer of at least 2.
+            UserError: An unknown preset, a scale that is not an integer of at least 2, or parts that do not
+                fit together.
         """
         check_scale(scale)
-        if name == "paper":
-            return cls(gaussian_psf(3, 0.5), scale, 0.0, "reflect", response)
-        if name == "wald":
-            sigma = scale / _FWHM
-            # The same number of pixels beyond the block on both sides keeps the window centred on it.
-            beyond = math.ceil(_SIGMAS * sigma - scale / 2)
-            psf = gaussian_psf(scale + 2 * beyond, sigma)
-            return cls(psf, scale, centre_phase(scale), "reflect", response)
-        raise UserError(f"unknown sensor preset {name!r}; choose one of: {', '.join(get_args(Preset))}")
+        if name not in PRESETS:
+            raise UserError(f"unknown sensor preset {name!r}; choose one of: {', '.join(get_args(Preset))}")
+        row = PRESETS[name]
+        at = row.phase(scale) if phase is None else phase
+        return cls(
+            psf=row.psf(scale) if psf is None else psf(scale, at),
+            scale=scale,
+            phase=at,
+            border=row.border if border is None else border,
+            response=response,
+            noise=Noise(
+                row.hsi_snr if hsi_snr is None else hsi_snr,
+                row.msi_snr if msi_snr is None else msi_snr,
+                noise_seed,
+            ),
+        )
 
     @property
     def support(self) -> int:
@@ -103,7 +123,7 @@ class Sensors:
 
     @property
     def centred(self) -> bool:
-        """Whether samples sit at the centre of their blocks, so that flipping commutes with degrading."""
+        """Whether samples sit at the centre of their blocks."""
         return self.phase == centre_phase(self.scale)
 
     def crop(self, image: Tensor) -> Tensor:
@@ -126,15 +146,16 @@ class Sensors:
             )
         return image[..., :rows, :cols]
 
-    def degrade(self, hr_hsi: Tensor) -> tuple[Tensor, Tensor]:
-        """Simulate both sensors on a whole scene.
+    def degrade(self, hr_hsi: Tensor, name: str = "") -> tuple[Tensor, Tensor]:
+        """Simulate both sensors on a whole scene, with their noise.
 
         Rows and columns beyond the last whole block are left out first (`crop`), so the pair belongs to
         `crop(hr_hsi)`. Degrade scenes whole and cut patches afterwards: then the blur meets a border only
-        where the scene has one.
+        where the scene has one, and overlapping patches carry the same noise.
 
         Args:
             hr_hsi: `(C, H, W)` or `(B, C, H, W)`, any device.
+            name: Name of the scene; scenes of other names carry other noise.
 
         Returns:
             `lr_hsi (..., C, H // s, W // s)` and `hr_msi (..., c, H // s * s, W // s * s)`.
@@ -143,20 +164,42 @@ class Sensors:
             UserError: The image is smaller than one block or than the reflected border, or the response is
                 for another number of bands.
         """
+        lr_hsi, hr_msi = self.lr_hsi(hr_hsi), self.hr_msi(hr_hsi)
+        return (
+            noisy(lr_hsi, self.noise.of_hsi(lr_hsi, name)),
+            noisy(hr_msi, self.noise.of_msi(hr_msi, name)),
+        )
+
+    def hr_msi(self, hr_hsi: Tensor) -> Tensor:
+        """Simulate the multispectral sensor alone and without noise.
+
+        Args:
+            hr_hsi: `(..., C, H, W)`.
+
+        Returns:
+            `(..., c, H // s * s, W // s * s)`.
+
+        Raises:
+            UserError: As for `degrade`.
+        """
         # Cropped after the response: the crop of a large cube would be copied to be multiplied.
-        return self.lr_hsi(hr_hsi), self.crop(self.response(hr_hsi))
+        return self.crop(self.response(hr_hsi))
 
-    def lr_hsi(self, hr_hsi: Tensor, flip_rows: bool = False, flip_cols: bool = False) -> Tensor:
-        """Simulate the hyperspectral sensor alone, if asked on the flipped scene.
+    def lr_hsi(
+        self, hr_hsi: Tensor, flip_rows: bool = False, flip_cols: bool = False, transpose: bool = False
+    ) -> Tensor:
+        """Simulate the hyperspectral sensor alone and without noise, if asked on the turned scene.
 
-        A flipped scene is sampled at other places unless the phase is the block's centre. The result for a
-        flipped scene is flipped back, so it lies on the upright one: it equals `degrade` of the scene (after
-        `crop`) flipped along the chosen axes, flipped again.
+        A flipped scene is sampled at other places unless the phase is the block's centre, and a PSF without
+        symmetry falls on it in another way. The result for a turned scene is turned back, so it lies on the
+        upright one: it equals that of the scene (after `crop`) flipped along the chosen axes, then
+        transposed, with the two undone.
 
         Args:
             hr_hsi: `(..., C, H, W)`.
             flip_rows: Look at the scene upside down.
             flip_cols: Look at the scene mirrored left to right.
+            transpose: Look at the (flipped) scene with rows and columns exchanged.
 
         Returns:
             `(..., C, H // s, W // s)`.
@@ -164,9 +207,17 @@ class Sensors:
         Raises:
             UserError: As for `degrade`.
         """
+        psf, start = self.turned(flip_rows, flip_cols, transpose)
+        return filter_strided(self.crop(hr_hsi), psf, self.border, start, self.scale)
+
+    def turned(self, flip_rows: bool, flip_cols: bool, transpose: bool) -> tuple[Tensor, tuple[int, int]]:
+        """Return the PSF as it falls on the upright scene, and the first row and column that are kept.
+
+        The arguments are those of `lr_hsi`; orientations with equal answers have equal samples.
+        """
         flipped = [axis for axis, flip in ((0, flip_rows), (1, flip_cols)) if flip]
         start = (self._mirrored if flip_rows else self._kept, self._mirrored if flip_cols else self._kept)
-        return filter_strided(self.crop(hr_hsi), self.psf.flip(flipped), self.border, start, self.scale)
+        return (self.psf.T if transpose else self.psf).flip(flipped), start
 
     @property
     def _half_pixel(self) -> float:

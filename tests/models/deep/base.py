@@ -130,5 +130,5 @@ class InterpolatingNetworkTests(FusionNetworkTests):
         assert not torch.allclose(at_zero, at_two)
 
     def test_phase_is_checked(self):
-        with pytest.raises(ValueError, match=re.escape("phase must lie in 0..3")):
+        with pytest.raises(ValueError, match=re.escape("phase must lie in 0..3.5")):
             self.make(phase=4.0)
