@@ -17,7 +17,7 @@ from cofusion.scenes import Synthetic
 
 CAVE_TRAIN = ("beads", "face")
 CAVE_TEST = ("balloons", "feathers")
-HOUSTON_FILE = "20170218_UH_CASI_S4_NAD83.pix"
+HOUSTON_FILE = "FullHSIDataset/20170218_UH_CASI_S4_NAD83.pix"
 CHIKUSEI_FILE = "HyperspecVNIR_Chikusei_20140729.mat"
 
 
@@ -103,7 +103,7 @@ def write_houston_2018(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArra
 
     The file's last two channels are no bands: their "wavelengths" in the header are their numbers.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    (root / HOUSTON_FILE).parent.mkdir(parents=True, exist_ok=True)
     cube = values(48, rows, cols, 19000).astype("<u2")
     others = np.full((2, rows, cols), 60000, cube.dtype)
     np.concatenate([cube, others]).tofile(root / HOUSTON_FILE)

@@ -96,6 +96,9 @@ def test_fit_on_own_files(root, write, options, scaling):
     assert results["protocol"]["dataset"] == "files"
     assert results["protocol"]["scaling"] == scaling
     assert results["mean"]["psnr"] > 0
+    # The picture says what this scene was divided by.
+    assert main(["data", "show", "--config", "own.yaml", "--data.root", ".", "-o", "town.png"]) == 0
+    assert Path("town.png").is_file()
 
 
 def test_a_file_without_wavelengths_is_refused_in_one_line(root, capsys):

@@ -57,7 +57,7 @@ def show(data: FusionDataModule, scene: str | None = None, output: str | None = 
         wavelengths=given.wavelengths,
         title=f"{data.scenes.title}: {name}",
         subtitle=f"preset {protocol['preset']}, x{data.scale}, phase {data.phase:g}, border "
-        f"{protocol['border']}   ·   split {data.split.name}   ·   values / {protocol['scaling']:g}",
+        f"{protocol['border']}   ·   split {data.split.name}   ·   values / {given.scaling:g}",
     )
     path = Path(output or f"{data.scenes.stem}_{name}_x{data.scale}.png").expanduser()
     save_figure(figure, path)

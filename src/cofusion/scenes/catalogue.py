@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from cofusion.errors import UserError
 from cofusion.scenes.base import SceneSet
 from cofusion.scenes.cave import CAVE
-from cofusion.scenes.checks import MatVariable, PngStack
+from cofusion.scenes.checks import EnviRaster, MatVariable, PngStack
 from cofusion.scenes.chikusei import Chikusei
+from cofusion.scenes.houston_2018 import Houston2018
 from cofusion.scenes.indian_pines import IndianPines
+from cofusion.scenes.pavia_c import PaviaC
 from cofusion.scenes.pavia_u import PaviaU
 from cofusion.scenes.synthetic import Synthetic
 
@@ -34,7 +36,7 @@ class Source:
     """
 
     size: str
-    content: MatVariable | PngStack | None = None
+    content: EnviRaster | MatVariable | PngStack | None = None
     url: str | None = None
     file: str | None = None
     archives: tuple[str, ...] = ()
@@ -59,6 +61,14 @@ CATALOGUE: dict[type[SceneSet], Source] = {
         archives=("[Pp]avia*.zip", "[Pp]avia*.tar*"),
         limit=_GB // 2,
     ),
+    PaviaC: Source(
+        size="1096 x 715",
+        content=MatVariable("pavia", (1096, 715, 102)),
+        url="https://www.ehu.eus/ccwintco/uploads/e/e3/Pavia.mat",
+        file="Pavia.mat",
+        archives=("[Pp]avia*.zip", "[Pp]avia*.tar*"),
+        limit=_GB,
+    ),
     Chikusei: Source(
         size="2517 x 2335",
         content=MatVariable("chikusei", (2517, 2335, 128)),
@@ -66,6 +76,13 @@ CATALOGUE: dict[type[SceneSet], Source] = {
         archives=("*[Cc]hikusei*.zip", "*[Cc]hikusei*.tar*"),
         limit=16 * _GB,
         manual="get the MATLAB archive (Hyperspec_Chikusei_MATLAB.zip) there",
+    ),
+    Houston2018: Source(
+        size="1202 x 4172",
+        content=EnviRaster(48, (1202, 4172)),
+        archives=("[Pp]hase2*.zip", "2018*[Cc]ontest*.zip"),
+        limit=64 * _GB,
+        manual="get the archive of phase 2, or the folder FullHSIDataset in it, there",
     ),
     IndianPines: Source(size="145 x 145"),
     Synthetic: Source(size="any"),

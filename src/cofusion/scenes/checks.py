@@ -72,6 +72,34 @@ class PngStack:
             raise UserError(f"{path} has {size[0]} x {size[1]} pixels; {path.parent} is not {self}")
 
 
+@dataclass(frozen=True)
+class EnviRaster:
+    """An ENVI data file with its header beside it.
+
+    Attributes:
+        bands: Number of bands of the spectrum, the first ones; other channels may follow.
+        size: `(rows, cols)`.
+    """
+
+    bands: int
+    size: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"an ENVI raster of {self.bands} bands of {self.size[0]} x {self.size[1]} pixels"
+
+    def check(self, path: Path) -> None:
+        """Check a file by its header and its size.
+
+        Raises:
+            UserError: The file has no header or one that does not fit, or is of another shape.
+        """
+        from cofusion.scenes.formats.raster import open_envi
+
+        bands, *size = open_envi(path, first=self.bands).shape
+        if (bands, *size) != (self.bands, *self.size):
+            raise UserError(f"{path} has {bands} bands of {size[0]} x {size[1]} pixels; it is not {self}")
+
+
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the shape of each variable of a MATLAB file, as MATLAB shows it."""
     import h5py

@@ -9,7 +9,7 @@ from cofusion.scenes.base import SceneSet
 from cofusion.scenes.formats.raster import open_envi
 from cofusion.scenes.scene import Scene
 
-_FILE = "20170218_UH_CASI_S4_NAD83.pix"
+_FILE = "FullHSIDataset/20170218_UH_CASI_S4_NAD83.pix"
 
 
 class Houston2018(SceneSet):
@@ -20,9 +20,8 @@ class Houston2018(SceneSet):
     within 0.2 nm of the list in the file's header.
 
     Args:
-        root: Folder that holds 20170218_UH_CASI_S4_NAD83.pix and its .hdr, directly, in FullHSIDataset or in
-            2018IEEE_Contest/Phase2/FullHSIDataset as in the archive, or all that in a folder named
-            houston_2018.
+        root: Folder that holds FullHSIDataset with 20170218_UH_CASI_S4_NAD83.pix and its .hdr, directly, in
+            2018IEEE_Contest/Phase2 as in the archive, or in a folder named houston_2018.
         scaling: Divisor of the file's values; 20000 when left out. Brighter values, if any, are clipped and
             counted.
     """
@@ -54,8 +53,7 @@ class Houston2018(SceneSet):
 
     def path(self, name: str) -> list[Path]:
         """Return the places of the scene's ENVI data file."""
-        folders = ("", "FullHSIDataset/", "2018IEEE_Contest/Phase2/FullHSIDataset/")
-        return self._under_root(*(f"{folder}{_FILE}" for folder in folders))
+        return self._under_root(_FILE, f"2018IEEE_Contest/Phase2/{_FILE}")
 
     def read(self, name: str) -> Scene:
         """Read the scene, without the two channels that are no part of the spectrum."""
