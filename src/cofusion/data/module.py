@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cofusion.data.pairs import Batch, Pair, TrainingCrops, WholeRegions
-from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners
+from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners, clear_of
 from cofusion.data.splits import Region, Window, load_split
 from cofusion.errors import UserError
 from cofusion.scenes import DatasetNotFoundError, SceneSet
@@ -115,6 +115,7 @@ class FusionDataModule(LightningDataModule):
             "test": _chosen(self.split.test, test_scenes),
         }
         self._pairs: dict[str, Pair] = {}
+        self._nodata: dict[str, Tensor] = {}
         self._check_arguments()
 
     @property
@@ -168,7 +169,7 @@ class FusionDataModule(LightningDataModule):
 
         Raises:
             UserError: Scenes without a file (each is named), files that cannot be used, regions or crops that
-                do not fit the scenes.
+                do not fit the scenes, pixels without data in a validation or test region.
         """
         regions = [region for part in _PARTS[stage] for region in self._regions[part]]
         names = [name for name in dict.fromkeys(r.scene for r in regions) if name not in self._pairs]
@@ -177,6 +178,9 @@ class FusionDataModule(LightningDataModule):
         for name in names:
             scene = self.scenes.read(name)
             self._pairs[name] = Pair.simulate(scene, self.sensors, flips=name in turned)
+            if scene.nodata is not None:
+                self._nodata[name] = scene.nodata
+                self._check_held_out(name, stage)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Yield batches of random crops; the last, incomplete batch of an epoch is dropped."""
@@ -276,12 +280,36 @@ class FusionDataModule(LightningDataModule):
         if self.sensors.border == "circular":
             held_out = [copy for other in held_out for copy in self._wrapped(other, region.scene)]
         corners = allowed_corners(window, held_out, self.patch, self.scale, self.sensors.support)
+        beside = "the validation and test regions"
+        if region.scene in self._nodata:
+            corners = corners[self._clear(region.scene, corners, self.patch, self.patch)]
+            beside += " and the pixels without data"
         if not len(corners):
             raise UserError(
-                f"no crop of {self.patch} pixels fits the training region {region.scene}{window} beside the "
-                f"validation and test regions; use a smaller patch"
+                f"no crop of {self.patch} pixels fits the training region {region.scene}{window} beside "
+                f"{beside}; use a smaller patch"
             )
         return corners
+
+    def _check_held_out(self, scene: str, stage: str) -> None:
+        """Refuse validation and test regions of a scene that see pixels without data."""
+        # A test region is refused before the training, not after it.
+        for part in ("validation", "test") if stage == "fit" else _PARTS[stage]:
+            for region in self._regions[part]:
+                if region.scene != scene:
+                    continue
+                window = self._window(region)
+                (top, bottom), (left, right) = window.rows, window.cols
+                corner = torch.tensor([[top // self.scale, left // self.scale]])
+                if not self._clear(scene, corner, bottom - top, right - left):
+                    inside = int(self._nodata[scene][top:bottom, left:right].sum())
+                    raise UserError(
+                        f"the {part} region {scene}{window} holds {inside} pixels without data, or the blur "
+                        f"reaches such pixels; a metric there means nothing, choose another region"
+                    )
+
+    def _clear(self, scene: str, corners: Tensor, rows: int, cols: int) -> Tensor:
+        return clear_of(self._nodata[scene], corners, rows, cols, self.scale, self.sensors.support)
 
     def _window(self, region: Region, scale: int | None = None) -> Window:
         rows, cols = self._pairs[region.scene].hr_hsi.shape[-2:]

@@ -49,6 +49,29 @@ def allowed_corners(
     return torch.stack([rows[row], cols[col]], dim=1) // scale
 
 
+def clear_of(nodata: Tensor, corners: Tensor, rows: int, cols: int, scale: int, support: int) -> Tensor:
+    """Tell which crops see no pixel without data.
+
+    Args:
+        nodata: `(H, W)` bool, True where a pixel holds no data.
+        corners: `(N, 2)` rows and columns in low-resolution pixels.
+        rows: Rows of a crop in full-resolution pixels.
+        cols: Columns of a crop.
+        scale: Integer resolution ratio.
+        support: Reach of the blur beyond a crop.
+
+    Returns:
+        `(N,)` bool, True where no such pixel contributes to the crop, the reach of the blur included.
+    """
+    counts = torch.zeros(nodata.shape[0] + 1, nodata.shape[1] + 1, dtype=torch.int64)
+    counts[1:, 1:] = nodata.cumsum(0).cumsum(1)
+    top, left = ((corners[:, axis] * scale - support).clamp(min=0) for axis in (0, 1))
+    bottom = (corners[:, 0] * scale + rows + support).clamp(max=nodata.shape[0])
+    right = (corners[:, 1] * scale + cols + support).clamp(max=nodata.shape[1])
+    inside = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left]
+    return inside == 0
+
+
 @dataclass(frozen=True)
 class Draw:
     """One random training crop: which corner and which of the eight orientations."""
