@@ -1,6 +1,7 @@
 """A user's own files, from the command line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,17 @@ def test_fit_on_own_files(root, write, options, scaling):
     # The picture says what this scene was divided by.
     assert main(["data", "show", "--config", "own.yaml", "--data.root", ".", "-o", "town.png"]) == 0
     assert Path("town.png").is_file()
+
+
+def test_the_example_of_the_documents_trains(root):
+    for seed, name in enumerate(("field", "town")):
+        write_geotiff(root / name, values(BANDS, 48, 40, 9000, seed).astype(np.uint16))
+    text = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
+    Path("my_scenes.yaml").write_text(re.search(r"```yaml\n(# my_scenes.yaml.*?)```", text, re.DOTALL)[1])
+    Path("split.yaml").rename("my_split.yaml")
+    args = ["--config", "my_scenes.yaml", "--data.root", ".", *SMALL, "--run_dir", "run"]
+    assert main(["fit", *args, "--trainer.max_epochs=1"]) == 0
+    assert json.loads(Path("run/results.json").read_text())["mean"]["psnr"] > 0
 
 
 def test_a_file_without_wavelengths_is_refused_in_one_line(root, capsys):
