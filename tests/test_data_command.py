@@ -123,8 +123,9 @@ def files(folder: Path) -> list[str]:
 def test_list_has_one_line_for_each_set(out, cave_root):
     head, *rows = out("list", "--root", str(cave_root)).splitlines()
     assert head.split()[:4] == ["name", "scenes", "size", "bands"]
-    assert [row.split()[0] for row in rows] == ["cave", "pavia_u", "chikusei", "indian_pines", "synthetic"]
-    cave_row, pavia_row, chikusei_row, pines_row, _ = rows
+    names = ["cave", "pavia_u", "pavia_c", "chikusei", "indian_pines", "synthetic"]
+    assert [row.split()[0] for row in rows] == names
+    cave_row, pavia_row, _, chikusei_row, pines_row, _ = rows
     assert cave_row.split()[1:7] == ["32", "512", "x", "512", "31", "400-700"]
     assert cave_row.endswith("4 of 32")
     assert pavia_row.endswith(" no")

@@ -12,6 +12,7 @@ from cofusion.scenes.cave import CAVE
 from cofusion.scenes.checks import MatVariable, PngStack
 from cofusion.scenes.chikusei import Chikusei
 from cofusion.scenes.indian_pines import IndianPines
+from cofusion.scenes.pavia_c import PaviaC
 from cofusion.scenes.pavia_u import PaviaU
 from cofusion.scenes.synthetic import Synthetic
 
@@ -58,6 +59,14 @@ CATALOGUE: dict[type[SceneSet], Source] = {
         file="PaviaU.mat",
         archives=("[Pp]avia*.zip", "[Pp]avia*.tar*"),
         limit=_GB // 2,
+    ),
+    PaviaC: Source(
+        size="1096 x 715",
+        content=MatVariable("pavia", (1096, 715, 102)),
+        url="https://www.ehu.eus/ccwintco/uploads/e/e3/Pavia.mat",
+        file="Pavia.mat",
+        archives=("[Pp]avia*.zip", "[Pp]avia*.tar*"),
+        limit=_GB,
     ),
     Chikusei: Source(
         size="2517 x 2335",

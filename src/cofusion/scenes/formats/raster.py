@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats.contents import Contents, Raw, check_array, reading
+from cofusion.scenes.formats.contents import ALL, Contents, Raw, check_array, reading
 from cofusion.scenes.georeference import Georeference
 from cofusion.scenes.wavelengths import in_nm, parse_length
 
@@ -74,9 +74,9 @@ def _contents(path: Path, data: Any, wavelengths: Tensor | None, bad: tuple[int,
     )
 
 
-def _load(path: Path, driver: str) -> Raw:
+def _load(path: Path, driver: str, bands: slice = ALL) -> Raw:
     with _dataset(path, driver) as data:
-        values: Raw = data.read(out_dtype="float32")
+        values: Raw = data.read(data.indexes[bands], out_dtype="float32")
         return values
 
 
