@@ -6,7 +6,7 @@ from pathlib import Path
 from lightning.pytorch.cli import LightningArgumentParser
 
 from cofusion.console import quiet, say
-from cofusion.data import FusionDataModule, Window
+from cofusion.data import FusionDataModule, Pair, Window
 from cofusion.errors import UserError
 from cofusion.lightning_cli import FusionCLI
 from cofusion.reports.data_figure import data_figure
@@ -46,12 +46,12 @@ def show(data: FusionDataModule, scene: str | None = None, output: str | None = 
     """
     name = scene or _first_scene(data)
     given = data.scenes.read(name)
-    lr_hsi, hr_msi = data.sensors.degrade(given.cube)
+    pair = Pair.simulate(given, data.sensors, flips=False)
     protocol = data.protocol
     figure = data_figure(
         given.cube,
-        lr_hsi,
-        hr_msi,
+        pair.lr_hsi[0],
+        pair.hr_msi,
         data.sensors,
         _windows(data, name, *given.cube.shape[-2:]),
         wavelengths=given.wavelengths,

@@ -93,7 +93,9 @@ def test_samples_of_a_scene_with_poisoned_regions_stay_clean(preset):
     corners = allowed_corners(region, watched, patch, scale, pair_of.support)
 
     def pair(cube):
-        return Pair.simulate(SimpleNamespace(name="x", cube=cube), pair_of, flips=True)
+        runs = [(slice(None), cube)]
+        scene = SimpleNamespace(name="x", cube=cube, mapped=None, runs=lambda: runs)
+        return Pair.simulate(scene, pair_of, flips=True)
 
     def crops(scene):
         data = TrainingCrops([scene], [corners], patch, scale, length=400, seed=0, augment=True)

@@ -54,12 +54,18 @@ def test_noise_is_a_function_of_seed_and_name_alone(cube):
 def test_the_two_sensors_have_noise_of_their_own():
     flat = torch.ones(2, 16, 16)
     noise = Noise(10, 10)
-    hsi, msi = noise.of_hsi(flat, "x"), noise.of_msi(flat, "x")
+    hsi, msi = noise.of_hsi("x")(flat), noise.of_msi("x")(flat)
     assert abs(torch.corrcoef(torch.stack([hsi.flatten(), msi.flatten()]))[0, 1]) < 0.2
 
 
+def test_runs_of_bands_get_the_noise_of_the_whole(cube):
+    draw = Noise(hsi_snr=20).of_hsi("x")
+    runs = torch.cat([draw(run) for run in cube.split([1, 2, len(cube) - 3])])
+    assert torch.equal(runs, Noise(hsi_snr=20).of_hsi("x")(cube))
+
+
 def test_infinite_ratios_leave_the_image_alone(cube):
-    assert Noise().of_hsi(cube, "x") is None
+    assert Noise().of_hsi("x")(cube) is None
     half = sensors(msi_snr=30)
     assert torch.equal(half.degrade(cube)[0], sensors().degrade(cube)[0])
     assert not torch.equal(half.degrade(cube)[1], sensors().degrade(cube)[1])

@@ -28,9 +28,10 @@ _PARTS = {
 class FusionDataModule(LightningDataModule):
     """Training crops and whole validation and test regions of a data set, degraded by two simulated sensors.
 
-    Every scene is read once, degraded whole once and kept in memory. Validation and test yield whole regions,
-    one per batch, shrunk to the low-resolution grid. No pixel that contributes to one of them contributes to
-    a training crop, the reach of the blur included (see `cofusion.data.allowed_corners`).
+    Every scene is read once, degraded whole once and kept in memory; one of more than 1 GiB is mapped from
+    files that the first start makes (see `cofusion.scenes.Scene.from_file`). Validation and test yield whole
+    regions, one per batch, shrunk to the low-resolution grid. No pixel that contributes to one of them
+    contributes to a training crop, the reach of the blur included (see `cofusion.data.allowed_corners`).
 
     Crops, flips and quarter turns are a function of (seed, epoch, index) alone: the number of workers does
     not change them, and a run resumed at an epoch sees what an uninterrupted one sees.
@@ -116,6 +117,7 @@ class FusionDataModule(LightningDataModule):
         }
         self._pairs: dict[str, Pair] = {}
         self._nodata: dict[str, Tensor] = {}
+        self._scaled: dict[str, dict[str, float]] = {}
         self._check_arguments()
 
     @property
@@ -145,11 +147,16 @@ class FusionDataModule(LightningDataModule):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What the pairs depend on, for the record of a run; plain values."""
+        """What the pairs depend on, for the record of a run; plain values.
+
+        `scenes` holds, for each scene read so far, the number its values were divided by and how many of them
+        were clipped.
+        """
         response, noise = self.sensors.response, self.sensors.noise
         return {
             "dataset": self.scenes.stem,
             "scaling": self.scenes.scaling,
+            "scenes": self._scaled,
             "split": self.split.name,
             "scale": self.scale,
             "preset": self.preset,
@@ -177,6 +184,7 @@ class FusionDataModule(LightningDataModule):
         turned = {region.scene for region in self.split.train} if self.augment else set()
         for name in names:
             scene = self.scenes.read(name)
+            self._scaled[name] = {"scaling": scene.scaling, "clipped": scene.clipped}
             self._pairs[name] = Pair.simulate(scene, self.sensors, flips=name in turned)
             if scene.nodata is not None:
                 self._nodata[name] = scene.nodata

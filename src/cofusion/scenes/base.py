@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats import Raw
+from cofusion.scenes.formats import Contents, Raw
 from cofusion.scenes.scaling import Scaling, check_scaling
 from cofusion.scenes.scene import Scene
 
@@ -134,6 +134,15 @@ class SceneSet(ABC):
         if raw.ndim == 3:
             self._check_axes(raw.shape, source)
         return Scene.from_raw(name, raw, self.wavelengths, self.scaling, source)
+
+    def scene_in(self, name: str, contents: Contents, path: Path) -> Scene:
+        """Make a `Scene` of the cube of a file; a large one is mapped (`Scene.from_file`).
+
+        Raises:
+            UserError: As for `scene`.
+        """
+        self._check_axes(contents.shape, str(path))
+        return Scene.from_file(name, path, contents, self.scaling, wavelengths=self.wavelengths)
 
     def _check_axes(self, shape: tuple[int, ...], source: str) -> None:
         bands, rows, cols = shape

@@ -50,4 +50,4 @@ class Chikusei(SceneSet):
     def read(self, name: str) -> Scene:
         """Read the scene."""
         path = self.find(name)
-        return self.scene(name, open_mat(path, "chikusei").load(), str(path))
+        return self.scene_in(name, open_mat(path, "chikusei"), path)

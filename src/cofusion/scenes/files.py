@@ -46,8 +46,16 @@ def read_file(
         UserError: No such file, an unknown format, a damaged file, a variable that is not there or not a
             cube, an unclear band axis, or values that `Scene.from_raw` refuses.
     """
-    contents = open_file(path, key, band_axis)
-    return _read(Path(path), contents, scaling, _centres(contents, wavelengths, path), nodata)
+    contents, path = open_file(path, key, band_axis), Path(path).expanduser()
+    return Scene.from_file(
+        path.stem,
+        path,
+        contents,
+        scaling,
+        wavelengths=_centres(contents, wavelengths, path),
+        nodata=nodata,
+        what={"key": key, "band_axis": band_axis},
+    )
 
 
 class Files(SceneSet):
@@ -122,15 +130,20 @@ class Files(SceneSet):
         """Read one scene."""
         self.require([name])
         (path,) = self.path(name)
-        contents = open_file(path, self.key, self.band_axis)
-        bands = contents.shape[0] - len(contents.bad_bands)
-        if bands != self.bands:
+        scene = read_file(
+            path,
+            self.key,
+            scaling=self.scaling,
+            wavelengths=self._given_wavelengths,
+            nodata=self.nodata,
+            band_axis=self.band_axis,
+        )
+        if len(scene.cube) != self.bands:
             raise UserError(
-                f"{path} holds {bands} bands, {self.path(self.names()[0])[0]} {self.bands}; all scenes have "
-                f"the same bands"
+                f"{path} holds {len(scene.cube)} bands, {self.path(self.names()[0])[0]} {self.bands}; all "
+                f"scenes have the same bands"
             )
-        centres = _centres(contents, self._given_wavelengths, path)
-        return _read(path, contents, self.scaling, centres, self.nodata)
+        return scene
 
     def _first_wavelengths(self) -> Tensor:
         """Return the band centres of the first file in nm, without those of bad bands."""
@@ -157,21 +170,6 @@ class Files(SceneSet):
             names = sorted(path.name for path in paths)
             raise UserError(f"two files have one name without suffix: {', '.join(names)}; rename one")
         return found
-
-
-def _read(
-    path: Path, contents: Contents, scaling: Scaling, wavelengths: Tensor | None, nodata: float | None
-) -> Scene:
-    return Scene.from_raw(
-        path.stem,
-        contents.load(),
-        wavelengths,
-        scaling,
-        str(path),
-        georeference=contents.georeference,
-        nodata=contents.nodata if nodata is None else nodata,
-        bad_bands=contents.bad_bands,
-    )
 
 
 def _centres(contents: Contents, given: list[float] | None, path: str | Path) -> Tensor | None:

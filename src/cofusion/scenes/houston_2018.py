@@ -1,6 +1,5 @@
 """Houston 2018: a campus and its surroundings from the airborne CASI 1500 sensor."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -58,6 +57,4 @@ class Houston2018(SceneSet):
     def read(self, name: str) -> Scene:
         """Read the scene, without the two channels that are no part of the spectrum."""
         path = self.find(name)
-        contents = open_envi(path, first=self.bands)
-        scene = self.scene(name, contents.load(), str(path))
-        return replace(scene, georeference=contents.georeference)
+        return self.scene_in(name, open_envi(path, first=self.bands), path)

@@ -45,4 +45,4 @@ class PaviaC(SceneSet):
     def read(self, name: str) -> Scene:
         """Read the scene."""
         path = self.find(name)
-        return self.scene(name, open_mat(path).load(), str(path))
+        return self.scene_in(name, open_mat(path), path)

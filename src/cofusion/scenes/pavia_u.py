@@ -44,4 +44,4 @@ class PaviaU(SceneSet):
     def read(self, name: str) -> Scene:
         """Read the scene."""
         path = self.find(name)
-        return self.scene(name, open_mat(path, "paviaU").load(), str(path))
+        return self.scene_in(name, open_mat(path, "paviaU"), path)

@@ -1,18 +1,21 @@
-"""One hyperspectral scene in memory."""
+"""One hyperspectral scene."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats import Raw
+from cofusion.scenes.formats import Contents, Raw
 from cofusion.scenes.georeference import Georeference
-from cofusion.scenes.scaling import Scaling, check_scaling, divisor
+from cofusion.scenes.mapped import MappedArray, band_runs, convert, too_large
+from cofusion.scenes.scaling import Scaled, Scaling, check_scaling, check_values, scale_in_place, value_range
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class Scene:
             do.
         bad_bands: The file's bands, counted from 0, that were left out as unusable.
         clipped: How many values left [0, 1] after scaling and were clipped.
+        mapped: The file that the cube is mapped from, or None where it is held in memory.
 
     Raises:
         UserError: The cube is not three-dimensional, holds NaN or infinite values, is constant or leaves [0,
@@ -47,10 +51,14 @@ class Scene:
     nodata: Tensor | None = None
     bad_bands: tuple[int, ...] = ()
     clipped: int = 0
+    mapped: MappedArray | None = None
 
     def __post_init__(self) -> None:
         with _named(self.name):
-            _check_values(self.cube)
+            _check_axes(self.cube)
+            # A mapped cube was looked through when it was made.
+            if self.mapped is None:
+                self._check_values()
             self._check_facts()
 
     @classmethod
@@ -94,18 +102,88 @@ class Scene:
             # Values beyond float32 become infinite and are reported as such.
             with np.errstate(over="ignore"):
                 cube = torch.from_numpy(raw.astype(np.float32, order="C", copy=False))
-            mask = None if nodata is None or cube.ndim != 3 else _blank(cube, nodata)
-            _check_values(cube)
-            scaling = divisor(cube, scaling, mask)
-            clipped = _scale(name, cube, scaling)
+            _check_axes(cube)
+            done = scale_in_place([cube], scaling, nodata)
+        _tell_clipped(name, done, cube.numel())
         bad = tuple(sorted(bad_bands))
-        return cls(name, cube, wavelengths, scaling, source, georeference, mask, bad, clipped)
+        return cls(
+            name, cube, wavelengths, done.scaling, source, georeference, done.nodata, bad, done.clipped
+        )
 
-    def _check_facts(self) -> None:
-        low, high = self.cube.aminmax()
-        bands, *size = self.cube.shape
+    @classmethod
+    def from_file(
+        cls,
+        name: str,
+        path: Path,
+        contents: Contents,
+        scaling: Scaling,
+        *,
+        wavelengths: Tensor | None = None,
+        nodata: float | None = None,
+        what: dict[str, Any] | None = None,
+    ) -> "Scene":
+        """Scale the cube of a file to [0, 1] as `from_raw` does, whatever its size.
+
+        A cube of more than 1 GiB as float32 is not held in memory: a copy is made once and mapped, see
+        `cofusion.scenes.mapped.convert`.
+
+        Args:
+            name: Name of the scene.
+            path: The file.
+            contents: What it holds.
+            scaling: As for `from_raw`.
+            wavelengths: `(bands,)` in nm, one per band of the file, in place of the file's.
+            nodata: The value that stands for missing data, in place of the file's.
+            what: What else tells one cube of the file from another; plain values.
+
+        Raises:
+            UserError: As for `from_raw`; or there is no room for the copy.
+        """
+        nodata = contents.nodata if nodata is None else nodata
+        wavelengths = contents.wavelengths if wavelengths is None else wavelengths
+        georeference, bad = contents.georeference, contents.bad_bands
+        if not too_large(contents.shape):
+            return cls.from_raw(
+                name,
+                contents.load(),
+                wavelengths,
+                scaling,
+                str(path),
+                georeference=georeference,
+                nodata=nodata,
+                bad_bands=bad,
+            )
+        with _named(name):
+            check_scaling(scaling)
+            good = _good_bands(contents.shape[0], contents.bad_bands)
+            copy, done = convert(path, contents, what or {}, scaling, nodata)
+        _tell_clipped(name, done, copy.tensor.numel())
+        return cls(
+            name,
+            copy.tensor,
+            None if wavelengths is None else wavelengths[good],
+            done.scaling,
+            str(path),
+            georeference,
+            done.nodata,
+            bad,
+            done.clipped,
+            copy,
+        )
+
+    def runs(self) -> Iterable[tuple[slice, Tensor]]:
+        """Go through the bands in order: all at once, or, of a mapped cube, in runs that fit into memory."""
+        bands = [slice(0, len(self.cube))] if self.mapped is None else band_runs(self.cube.shape)
+        return zip(bands, [self.cube] if self.mapped is None else self.mapped, strict=True)
+
+    def _check_values(self) -> None:
+        check_values([self.cube])
+        low, high = value_range([self.cube])
         if low < 0 or high > 1:
             raise UserError(f"values from {low:g} to {high:g} leave [0, 1]; divide by a larger scaling")
+
+    def _check_facts(self) -> None:
+        bands, *size = self.cube.shape
         if self.wavelengths is not None and len(self.wavelengths) != bands:
             raise UserError(f"{len(self.wavelengths)} wavelengths for {bands} bands; give one per band")
         if self.nodata is not None and list(self.nodata.shape) != size:
@@ -124,60 +202,25 @@ def _named(name: str) -> Iterator[None]:
 def _without(raw: Raw, wavelengths: Tensor | None, bad: Collection[int]) -> tuple[Raw, Tensor | None]:
     if not bad:
         return raw, wavelengths
-    good = [band for band in range(len(raw)) if band not in bad]
-    if not good:
-        raise UserError(f"all {len(raw)} bands are marked as bad; repair the file's list of bad bands")
+    good = _good_bands(len(raw), bad)
     return raw[good], None if wavelengths is None else wavelengths[good]
 
 
-def _blank(cube: Tensor, nodata: float) -> Tensor | None:
-    """Set the pixels without data to 0, in place, and return their mask; None where there is none."""
-    value = float(np.float64(nodata).astype(np.float32))
-    some = torch.zeros(cube.shape[1:], dtype=torch.bool)
-    every = ~some
-    for band in cube:
-        here = band.isnan() if value != value else band == value
-        some |= here
-        every &= here
-    mask = every if value == 0 else some
-    if mask.all():
-        raise UserError(f"no pixel holds data: all have the nodata value {nodata:g}; give another nodata")
-    if not mask.any():
-        return None
-    for band in cube:
-        band[mask] = 0
-    return mask
+def _good_bands(bands: int, bad: Collection[int]) -> list[int]:
+    good = [band for band in range(bands) if band not in bad]
+    if not good:
+        raise UserError(f"all {bands} bands are marked as bad; repair the file's list of bad bands")
+    return good
 
 
-def _scale(name: str, cube: Tensor, scaling: float) -> int:
-    """Divide in place, clip to [0, 1] and return how many values were clipped."""
-    cube.div_(scaling)
-    low, high = cube.aminmax()
-    if low >= 0 and high <= 1:
-        return 0
-    outside = sum(int((band < 0).sum() + (band > 1).sum()) for band in cube)
-    ranged = f"they range from {low:.4g} to {high:.4g} after dividing by {scaling:g}"
-    if 2 * outside > cube.numel():
-        raise UserError(
-            f"{outside} of {cube.numel()} values leave [0, 1] ({ranged}); give a scaling that fits, or "
-            f"another file where they are no reflectances or radiances"
+def _tell_clipped(name: str, done: Scaled, of: int) -> None:
+    if done.clipped:
+        _log.warning(
+            f"scene {name!r}: clipped {done.clipped} of {of} values to [0, 1] (they range from "
+            f"{done.low:.4g} to {done.high:.4g} after dividing by {done.scaling:g})"
         )
-    _log.warning("scene %r: clipped %d of %d values to [0, 1] (%s)", name, outside, cube.numel(), ranged)
-    cube.clamp_(0, 1)
-    return outside
 
 
-def _check_values(cube: Tensor) -> None:
+def _check_axes(cube: Tensor) -> None:
     if cube.ndim != 3 or 0 in cube.shape:
         raise UserError(f"a cube has three axes (bands, rows, cols), this one has shape {tuple(cube.shape)}")
-    low, high = cube.aminmax()
-    if not bool(torch.isfinite(low) & torch.isfinite(high)):
-        bad = ~torch.isfinite(cube)
-        first = int(bad.flatten().int().argmax())
-        band, row, col = (int(i) for i in np.unravel_index(first, cube.shape))
-        raise UserError(
-            f"{int(bad.sum())} of {cube.numel()} values are NaN or infinite, the first at "
-            f"band {band}, row {row}, column {col} (counted from 0); repair or crop the file"
-        )
-    if low == high:
-        raise UserError(f"all {cube.numel()} values are {low:g}; a constant cube cannot be learned from")

@@ -1,6 +1,7 @@
 """Sensor noise of a given signal-to-noise ratio, the same whenever it is drawn for the same scene."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor
 
 from cofusion.errors import UserError
+
+Draw = Callable[[Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -38,30 +41,35 @@ class Noise:
         if self.seed < 0:
             raise UserError(f"noise_seed must be at least 0, not {self.seed}")
 
-    def of_hsi(self, lr_hsi: Tensor, name: str) -> Tensor | None:
-        """Draw the noise of a scene's hyperspectral image.
+    def of_hsi(self, name: str) -> Draw:
+        """Return what draws the noise of a scene's hyperspectral image.
 
         Args:
-            lr_hsi: `(..., C, h, w)` without noise; its power per band scales the noise.
             name: Name of the scene.
 
         Returns:
-            Noise of the same shape, dtype and device; None for none.
+            A function of the image `(..., C, h, w)` without noise, whose power per band scales the noise. It
+            returns noise of the same shape, dtype and device, or None for none. Called with the bands in
+            runs, in order, it draws what it would for all at once.
         """
-        return self._draw(lr_hsi, self.hsi_snr, name, sensor=0)
+        return self._source(self.hsi_snr, name, sensor=0)
 
-    def of_msi(self, hr_msi: Tensor, name: str) -> Tensor | None:
-        """Draw the noise of a scene's multispectral image `(..., c, H, W)`; see `of_hsi`."""
-        return self._draw(hr_msi, self.msi_snr, name, sensor=1)
+    def of_msi(self, name: str) -> Draw:
+        """Return what draws the noise of a scene's multispectral image `(..., c, H, W)`; see `of_hsi`."""
+        return self._source(self.msi_snr, name, sensor=1)
 
-    def _draw(self, image: Tensor, snr: float, name: str, sensor: int) -> Tensor | None:
-        if snr == math.inf:
-            return None
+    def _source(self, snr: float, name: str, sensor: int) -> Draw:
         random = np.random.default_rng([self.seed, sensor, *name.encode()])
-        # Drawn on the CPU: the same on every device.
-        noise = torch.from_numpy(random.standard_normal(image.shape, dtype=np.float32)).to(image)
-        power = image.square().mean((-2, -1), keepdim=True) / 10.0 ** (snr / 10.0)
-        return noise.mul_(power.sqrt())
+
+        def draw(image: Tensor) -> Tensor | None:
+            if snr == math.inf:
+                return None
+            # Drawn on the CPU: the same on every device.
+            noise = torch.from_numpy(random.standard_normal(image.shape, dtype=np.float32)).to(image)
+            power = image.square().mean((-2, -1), keepdim=True) / 10.0 ** (snr / 10.0)
+            return noise.mul_(power.sqrt())
+
+        return draw
 
 
 def noisy(image: Tensor, noise: Tensor | None) -> Tensor:

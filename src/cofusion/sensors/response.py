@@ -17,6 +17,7 @@ from cofusion.resources import find_resource
 from cofusion.sensors.satellites import Satellite, satellite_curves
 
 _Array = npt.NDArray[np.float64]
+ALL_BANDS = slice(None)
 
 # A band counts as seen when some hyperspectral band reaches a tenth of its peak response. Below that lie the
 # noise floor of measured tables and the far tails of Gaussians, which normalising would blow up to a band.
@@ -62,11 +63,12 @@ class SpectralResponse:
         """Number of hyperspectral bands `C`."""
         return self.weights.shape[1]
 
-    def __call__(self, cube: Tensor) -> Tensor:
+    def __call__(self, cube: Tensor, bands: slice = ALL_BANDS) -> Tensor:
         """Simulate the multispectral image of a cube.
 
         Args:
-            cube: `(..., C, rows, cols)`.
+            cube: `(..., C, rows, cols)`, or a run of its bands.
+            bands: Which bands these are; the images of all runs add up to that of the cube.
 
         Returns:
             `(..., c, rows, cols)`, same dtype and device.
@@ -74,12 +76,13 @@ class SpectralResponse:
         Raises:
             UserError: The cube has another number of bands.
         """
-        if cube.shape[-3] != self.hsi_bands:
+        weights = self.weights[:, bands].to(cube)
+        if cube.shape[-3] != weights.shape[1]:
             raise UserError(
-                f"response {self.source!r} is for {self.hsi_bands} bands, the cube has {cube.shape[-3]}"
+                f"response {self.source!r} is for {weights.shape[1]} bands, the cube has {cube.shape[-3]}"
             )
         # Row by row: a product with few rows and very many columns is much slower as one.
-        rows = torch.matmul(self.weights.to(cube), cube.movedim(-3, -2))
+        rows = torch.matmul(weights, cube.movedim(-3, -2))
         return rows.movedim(-2, -3).contiguous()
 
     @classmethod

@@ -1,7 +1,8 @@
 """Wald's protocol: the images that a hyperspectral and a multispectral sensor would have taken of a cube."""
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from cofusion.sensors.kernels import PSFSpec
 from cofusion.sensors.noise import Noise, noisy
 from cofusion.sensors.presets import PRESETS, Preset
 from cofusion.sensors.psf import Border, filter_strided
-from cofusion.sensors.response import SpectralResponse
+from cofusion.sensors.response import ALL_BANDS, SpectralResponse
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,20 @@ class Sensors:
             ),
         )
 
+    def identity(self) -> dict[str, Any]:
+        """Return plain values that are equal for sensors that see the same."""
+        parts = (self.psf, self.response.weights)
+        psf, weights = (hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in parts)
+        noise = [str(self.noise.hsi_snr), str(self.noise.msi_snr), self.noise.seed]
+        return {
+            "psf": psf,
+            "scale": self.scale,
+            "phase": self.phase,
+            "border": self.border,
+            "response": weights,
+            "noise": noise,
+        }
+
     @property
     def support(self) -> int:
         """Full-resolution pixels beyond its own block that a low-resolution sample can depend on.
@@ -166,15 +181,16 @@ class Sensors:
         """
         lr_hsi, hr_msi = self.lr_hsi(hr_hsi), self.hr_msi(hr_hsi)
         return (
-            noisy(lr_hsi, self.noise.of_hsi(lr_hsi, name)),
-            noisy(hr_msi, self.noise.of_msi(hr_msi, name)),
+            noisy(lr_hsi, self.noise.of_hsi(name)(lr_hsi)),
+            noisy(hr_msi, self.noise.of_msi(name)(hr_msi)),
         )
 
-    def hr_msi(self, hr_hsi: Tensor) -> Tensor:
+    def hr_msi(self, hr_hsi: Tensor, bands: slice = ALL_BANDS) -> Tensor:
         """Simulate the multispectral sensor alone and without noise.
 
         Args:
-            hr_hsi: `(..., C, H, W)`.
+            hr_hsi: `(..., C, H, W)`, or a run of its bands.
+            bands: Which bands of the scene these are; the images of all runs add up to the scene's.
 
         Returns:
             `(..., c, H // s * s, W // s * s)`.
@@ -183,7 +199,7 @@ class Sensors:
             UserError: As for `degrade`.
         """
         # Cropped after the response: the crop of a large cube would be copied to be multiplied.
-        return self.crop(self.response(hr_hsi))
+        return self.crop(self.response(hr_hsi, bands))
 
     def lr_hsi(
         self, hr_hsi: Tensor, flip_rows: bool = False, flip_cols: bool = False, transpose: bool = False

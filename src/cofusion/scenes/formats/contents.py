@@ -1,11 +1,11 @@
 """What every format gives: the facts of a file and a way to load its values."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,21 @@ from cofusion.scenes.georeference import Georeference
 
 Raw = npt.NDArray[np.generic]
 Shape = tuple[int, int, int]
+ALL = slice(None)
 
 # What lists of band centres are called in MATLAB, HDF5 and NetCDF files.
 WAVELENGTHS = ("wavelength", "wavelengths", "lambda", "wvl")
 
 # Deflate, the strongest of the usual packings, gains at most 1032 to 1.
 _STRONGEST_PACKING = 1100
+
+
+class Load(Protocol):
+    """Reads the values of a file."""
+
+    def __call__(self, bands: slice = ALL) -> Raw:
+        """Return a run of bands, `(bands, rows, cols)`, of the stored type or float32."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +41,7 @@ class Contents:
         format: Name for people.
         shape: `(bands, rows, cols)`.
         dtype: Type of the stored values.
-        load: Reads the values, `(bands, rows, cols)`, of the stored type or float32.
+        load: Reads the values of all bands, or of a run of them.
         wavelengths: `(bands,)` band centres in nm, or None.
         bad_bands: Bands, counted from 0, that the file calls unusable.
         nodata: The value that stands for missing data, or None.
@@ -42,7 +51,7 @@ class Contents:
     format: str
     shape: Shape
     dtype: np.dtype[Any]
-    load: Callable[[], Raw]
+    load: Load
     wavelengths: Tensor | None = None
     bad_bands: tuple[int, ...] = ()
     nodata: float | None = None

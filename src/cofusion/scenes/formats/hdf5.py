@@ -1,6 +1,7 @@
 """HDF5 and what is built on it: NetCDF 4 and MATLAB 7.3."""
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from cofusion.errors import UserError
 from cofusion.scenes.formats.contents import (
+    ALL,
     WAVELENGTHS,
     Contents,
     Raw,
@@ -86,18 +88,32 @@ def open_mat73(path: Path, key: str | None) -> Contents:
         )
 
 
-def _load(path: Path, key: str, order: Shape) -> Raw:
+def _load(path: Path, key: str, order: Shape, bands: slice = ALL) -> Raw:
     """Return `(bands, rows, cols)` float32; `order` names the file's axes in this order."""
     import h5py
 
     with reading(path, f"an HDF5 file with the variable {key!r}"), h5py.File(path) as file:
         data = file[key]
-        cube = np.empty([data.shape[axis] for axis in order], np.float32)
+        asked = [range(size) for size in data.shape]
+        asked[order[0]] = asked[order[0]][bands]
+        cube = np.empty([len(asked[axis]) for axis in order], np.float32)
         in_file_order = cube.transpose(np.argsort(order))
-        # Chunk by chunk: each is unpacked once and nothing is held in the file's float64.
-        for window in data.iter_chunks() if data.chunks else range(data.shape[0]):
-            in_file_order[window] = data[window]
+        # Piece by piece: each is unpacked once and nothing is held in the file's float64.
+        for piece in _pieces(data, asked):
+            place = tuple(
+                slice(p.start - a.start, p.stop - a.start) for p, a in zip(piece, asked, strict=True)
+            )
+            in_file_order[place] = data[piece]
     return cube
+
+
+def _pieces(data: Any, asked: list[range]) -> Iterator[tuple[slice, ...]]:
+    """Cut what is asked for into pieces that lie together in the file."""
+    whole = tuple(slice(one.start, one.stop) for one in asked)
+    if data.chunks:
+        yield from data.iter_chunks(whole)
+    else:
+        yield from ((slice(i, i + 1), *whole[1:]) for i in asked[0])
 
 
 def _check_whole(path: Path, key: str, data: Any) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats.contents import WAVELENGTHS, Contents, Raw, check_array, choose, reading
+from cofusion.scenes.formats.contents import ALL, WAVELENGTHS, Contents, Raw, check_array, choose, reading
 from cofusion.scenes.formats.mat5 import check_mat5
 from cofusion.scenes.wavelengths import in_nm
 
@@ -58,7 +58,7 @@ def _open_mat5(path: Path, key: str | None) -> Contents:
     )
 
 
-def _load_mat5(path: Path, key: str, shape: tuple[int, int, int]) -> Raw:
+def _load_mat5(path: Path, key: str, shape: tuple[int, int, int], bands: slice = ALL) -> Raw:
     from scipy.io import loadmat
 
     with reading(path, _expected(key)):
@@ -67,7 +67,7 @@ def _load_mat5(path: Path, key: str, shape: tuple[int, int, int]) -> Raw:
             raise UserError(f"variable {key!r} of {path} has type {cube.dtype}, expected real numbers")
         if cube.shape != shape:
             raise ValueError(f"{shape} values announced, {cube.shape} found")
-        return cube.transpose(2, 0, 1)
+        return cube.transpose(2, 0, 1)[bands]
 
 
 def _wavelengths(path: Path, names: list[str], bands: int) -> Tensor | None:

@@ -9,6 +9,7 @@ import numpy.lib.format as npy
 
 from cofusion.errors import UserError
 from cofusion.scenes.formats.contents import (
+    ALL,
     Contents,
     Raw,
     Shape,
@@ -44,7 +45,7 @@ def open_npy(path: Path, band_axis: int | None) -> Contents:
     return Contents(".npy", (bands, rows, cols), dtype, partial(_load, path, order))
 
 
-def _load(path: Path, order: Shape) -> Raw:
+def _load(path: Path, order: Shape, bands: slice = ALL) -> Raw:
     with reading(path, _EXPECTED):
-        values: Raw = np.load(path, allow_pickle=False)
-    return values.transpose(order)
+        values: Raw = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.array(values.transpose(order)[bands])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats.contents import Contents, Raw, reading
+from cofusion.scenes.formats.contents import ALL, Contents, Raw, reading
 
 # Pillow calls 16-bit grey PNGs "I;16", and "I" before version 11.
 _GREY_16 = ("I;16", "I;16B", "I")
@@ -32,11 +32,12 @@ def open_folder(folder: Path) -> Contents:
     )
 
 
-def read_png_stack(paths: Sequence[Path]) -> Raw:
+def read_png_stack(paths: Sequence[Path], bands: slice = ALL) -> Raw:
     """Read one 16-bit grey PNG per band.
 
     Args:
         paths: The files in band order.
+        bands: Those to read.
 
     Returns:
         `(bands, rows, cols)` uint16.
@@ -53,14 +54,14 @@ def read_png_stack(paths: Sequence[Path]) -> Raw:
         )
     # Decoding releases the interpreter lock.
     with ThreadPoolExecutor() as pool:
-        bands = list(pool.map(_read_grey_png, paths))
-    for path, band in zip(paths, bands, strict=True):
-        if band.shape != bands[0].shape:
+        images = list(pool.map(_read_grey_png, paths[bands]))
+    for path, image in zip(paths[bands], images, strict=True):
+        if image.shape != images[0].shape:
             raise UserError(
-                f"{path} is {band.shape[0]} x {band.shape[1]} pixels, {paths[0].name} is "
-                f"{bands[0].shape[0]} x {bands[0].shape[1]}; all bands of a scene have one size"
+                f"{path} is {image.shape[0]} x {image.shape[1]} pixels, {paths[bands][0].name} is "
+                f"{images[0].shape[0]} x {images[0].shape[1]}; all bands of a scene have one size"
             )
-    return np.stack(bands)
+    return np.stack(images)
 
 
 def _in_order(folder: Path) -> list[Path]:

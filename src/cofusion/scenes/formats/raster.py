@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats.contents import Contents, Raw, check_array, reading
+from cofusion.scenes.formats.contents import ALL, Contents, Raw, check_array, reading
 from cofusion.scenes.georeference import Georeference
 from cofusion.scenes.wavelengths import in_nm, parse_length
 
@@ -85,9 +85,9 @@ def _contents(
     )
 
 
-def _load(path: Path, driver: str, bands: int) -> Raw:
+def _load(path: Path, driver: str, first: int, bands: slice = ALL) -> Raw:
     with _dataset(path, driver) as data:
-        values: Raw = data.read(list(range(1, bands + 1)), out_dtype="float32")
+        values: Raw = data.read(data.indexes[:first][bands], out_dtype="float32")
         return values
 
 
