@@ -16,7 +16,7 @@ from cofusion.data import FusionDataModule, TrainingCrops
 from cofusion.errors import UserError
 from cofusion.scenes import CAVE, Chikusei, DatasetNotFoundError, IndianPines, PaviaU, Synthetic
 from cofusion.sensors import BandPick, CsvResponse, GaussianResponse
-from scene_files import write_split
+from scene_files import write_pavia_u, write_split
 
 VISIBLE = GaussianResponse([450, 550, 650], [60, 60, 60])
 
@@ -242,6 +242,19 @@ data:
     class_path: cofusion.sensors.CsvResponse
     init_args: {table: nikon_d700}
 """
+PAVIA_YAML = """
+data:
+  root: {root}
+  scenes:
+    class_path: cofusion.scenes.PaviaU
+    init_args: {{scaling: p99}}
+  split: {split}
+  scale: 2
+  patch: 8
+  response:
+    class_path: cofusion.sensors.CsvResponse
+    init_args: {{table: ikonos}}
+"""
 SYNTHETIC_YAML = """
 data:
   scenes:
@@ -364,6 +377,7 @@ def test_protocol_is_plain_and_complete():
     assert protocol == {
         "dataset": "synthetic",
         "scaling": 1.0,
+        "scenes": {},
         "split": "synthetic",
         "scale": 4,
         "preset": "wald",
@@ -377,6 +391,17 @@ def test_protocol_is_plain_and_complete():
         "response": "gaussian",
         "msi_bands": ["450 nm", "550 nm", "650 nm"],
     }
+
+
+def test_protocol_records_what_each_scene_was_divided_by(tmp_path):
+    write_pavia_u(tmp_path)
+    text = PAVIA_YAML.format(root=tmp_path, split=tmp_path / "split.yaml")
+    data = build(tmp_path, text)
+    data.setup("fit")
+    scene = data.scenes.read("pavia_u")
+    assert scene.clipped > 0
+    assert data.protocol["scaling"] == "p99"
+    assert data.protocol["scenes"] == {"pavia_u": {"scaling": scene.scaling, "clipped": scene.clipped}}
 
 
 # Bad input
