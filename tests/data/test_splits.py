@@ -1,9 +1,11 @@
 import pytest
+import torch
 
-from cofusion.data import Region, Window, load_split
+from cofusion.data import Region, Window, allowed_corners, load_split
 from cofusion.errors import UserError
 from cofusion.resources import resource_dir
 from cofusion.scenes import CAVE, Chikusei, Houston2018, IndianPines, PaviaC, PaviaU, Synthetic
+from cofusion.sensors import Sensors, SpectralResponse
 from scene_files import write_split
 
 SIZES = {
@@ -51,6 +53,45 @@ def test_shipped_splits_fit_their_scenes_and_keep_the_parts_apart(name, scale):
     if name != "synthetic":
         assert {scene for scene, _ in windows["validation"]} <= trained
     assert split.source
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("preset", ["paper", "hiftool"])
+def test_no_shipped_split_shows_a_test_pixel_to_a_training_crop(name, scale, preset):
+    """Test and validation windows and training crops, both widened by the reach of the blur, never meet."""
+    split = load_split(name)
+    rows, cols = SIZES.get(split.dataset, (128, 128))
+    reach = Sensors.preset(preset, scale, SpectralResponse.pick([0], 1)).support
+    patch = 32
+    for region in split.train:
+        held_out = [
+            other.within(rows, cols, 1)
+            for other in (*split.validation, *split.test)
+            if other.scene == region.scene
+        ]
+        corners = allowed_corners(region.within(rows, cols, scale), held_out, patch, scale, reach)
+        assert len(corners)
+        seen = torch.zeros(rows, cols, dtype=torch.bool)
+        for window in held_out:
+            seen[_widened(window.rows, reach), _widened(window.cols, reach)] = True
+        # How many of those pixels a widened crop holds, from sums over all rectangles from the origin.
+        sums = torch.nn.functional.pad(seen.int().cumsum(0).cumsum(1), (1, 0, 1, 0))
+        top, left = (corners * scale - reach).clamp(min=0).unbind(1)
+        bottom = (corners[:, 0] * scale + patch + reach).clamp(max=rows)
+        right = (corners[:, 1] * scale + patch + reach).clamp(max=cols)
+        inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+        assert not inside.any()
+
+
+def _widened(span, reach):
+    return slice(max(0, span[0] - reach), span[1] + reach)
+
+
+def test_cave_in_the_order_of_names_is_20_and_12():
+    split, names = load_split("cave_20_12"), sorted(CAVE().names())
+    train, test = ([region.scene for region in part] for part in (split.train, split.test))
+    assert (train, test) == (names[:20], names[20:])
 
 
 def test_cave_is_the_usual_20_and_11():
@@ -104,7 +145,7 @@ def test_a_split_is_read_from_a_path(tmp_path):
 
 def test_an_unknown_split_lists_the_shipped_ones():
     with pytest.raises(
-        UserError, match=r"'cave_21' is neither .+ shipped splits: cave_20_11, chikusei_1000x2000"
+        UserError, match=r"'cave_21' is neither .+ shipped splits: cave_20_11, cave_20_12, chikusei_1000x2000"
     ):
         load_split("cave_21")
 
