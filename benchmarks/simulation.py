@@ -1,6 +1,6 @@
 """What simulating a scene costs: both sensors' images of a cube over one plain read and write of it.
 
-    python benchmarks/simulation.py [--presets paper wald ...] [--device cuda] [--check]
+    python benchmarks/simulation.py [--presets paper wald ...] [--device cuda] [--out FILE] [--check]
 
 A cube of CAVE's size (31 x 512 x 512, random numbers) at scale 4 with three multispectral bands. Simulation
 and copies take turns in one run, so that a busy machine slows both alike; the ratios are medians over the
@@ -10,10 +10,12 @@ one of the presets takes longer than 3 clones.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import torch
@@ -32,7 +34,7 @@ def main() -> None:
     at_hand = torch.empty_like(cube)
     response = CsvResponse("nikon_d700")(torch.arange(400, 701, 10.0))
     print(f"{BANDS} x {args.size} x {args.size} at x{SCALE}, {args.threads} threads, {args.device}")
-    failed = []
+    failed, rows = [], []
     for preset in args.presets:
         # Noise is drawn, not computed from the cube: its cost is that of the random numbers.
         sensors = Sensors.preset(preset, SCALE, response, hsi_snr=torch.inf, msi_snr=torch.inf)
@@ -42,12 +44,18 @@ def main() -> None:
             "copy": lambda: at_hand.copy_(cube),
         }
         ratios = median_ratios(jobs, args.turns, args.device)
+        rows.append(
+            {"preset": preset, "simulation / clone": ratios["clone"], "simulation / copy": ratios["copy"]}
+        )
         print(
             f"{preset:>16}: simulation / clone {ratios['clone']:.2f} (limit {LIMIT:.0f}), simulation / copy "
             f"into memory at hand {ratios['copy']:.2f}"
         )
         if ratios["clone"] > LIMIT:
             failed.append(preset)
+    if args.out:
+        about = {"threads": args.threads, "device": str(args.device), "torch": torch.__version__}
+        args.out.write_text(json.dumps({**about, "limit": LIMIT, "rows": rows}, indent=1) + "\n")
     if args.check and failed:
         sys.exit(f"FAILED: the simulation takes more than {LIMIT:.0f} clones with {', '.join(failed)}")
 
@@ -61,6 +69,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a preset takes too long")
     return parser.parse_args()
 

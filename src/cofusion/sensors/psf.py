@@ -16,7 +16,7 @@ _FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 # Bands filtered at once where the PSF has no factors: bounds the padded copy of a large scene.
 _CHUNK = 16
 # Values that are summed up at once where it has: as many as a processor's cache holds.
-_CACHED = 2**18
+_CACHED = 2**20
 
 
 def gaussian_psf(size: int, sigma: float | tuple[float, float], angle: float = 0.0) -> Tensor:
@@ -198,21 +198,16 @@ def _direct(planes: Tensor, psf: Tensor, rows: _Windows, cols: _Windows) -> Tens
 
 
 def _separable(planes: Tensor, factors: tuple[Tensor, Tensor], rows: _Windows, cols: _Windows) -> Tensor:
-    """Filter down first, into the middle of an image that has room for the columns beyond."""
+    """Filter down, then to the right, a few planes at a time."""
     down, right = factors
-    count, (left, beside) = len(planes), (max(0, cols.before), max(0, cols.after))
-    wide = planes.new_zeros(count, rows.count, left + cols.size + beside)
-    middle = wide.narrow(-1, left, cols.size)
+    filtered = planes.new_zeros(len(planes), rows.count, cols.count)
     few = max(1, _CACHED // max(1, rows.count * cols.size))
-    for i in range(0, count, few):
-        _add_rows(planes[i : i + few], down, rows, middle[i : i + few])
-    for place in (*range(-left, 0), *range(cols.size, cols.size + beside)):
-        source = cols.beyond(place)
-        if source is not None:
-            wide[..., left + place] = middle[..., source].clone()
-    weight = right.to(planes).expand(count, 1, 1, -1).contiguous()
-    seen = wide[..., max(0, cols.first) :]
-    return F.conv2d(seen[None], weight, stride=(1, cols.step), groups=count)[0, ..., : cols.count]
+    for i in range(0, len(planes), few):
+        some = planes[i : i + few]
+        tall = some.new_zeros(len(some), rows.count, cols.size)
+        _add_rows(some, down, rows, tall)
+        _add_rows(tall.mT, right, cols, filtered[i : i + few].mT)
+    return filtered
 
 
 def _add_rows(planes: Tensor, taps: Tensor, windows: _Windows, filtered: Tensor) -> None:
