@@ -9,7 +9,8 @@ import pytest
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
-# Page faults of the network's eighth pass over an image of medium size, and of one tensor of 200 MiB.
+# Page faults of the network's pass over an image of medium size once the first ones are done (the least of
+# several: on a busy machine the threads' order differs, and with it what fits where), and of one tensor of 200 MiB.
 SCRIPT = """
 import resource, sys
 from cofusion.memory import keep_pages
@@ -26,8 +27,8 @@ def faults(job):
 net = CoFusion(31, 3, 4).eval()
 pair = torch.rand(1, 31, 32, 32), torch.rand(1, 3, 128, 128)
 with torch.inference_mode():
-    passes = [faults(lambda: net(*pair)) for _ in range(8)]
-print(passes[-1], faults(lambda: torch.ones(200 << 18)))
+    passes = [faults(lambda: net(*pair)) for _ in range(10)]
+print(min(passes[3:]), faults(lambda: torch.ones(200 << 18)))
 """
 
 
