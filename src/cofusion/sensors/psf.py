@@ -180,9 +180,7 @@ class _Windows:
 def _factors(psf: Tensor) -> tuple[Tensor, Tensor] | None:
     """Return the taps down and to the right whose product is the PSF, or None where there are none."""
     down, right, total = psf.sum(1), psf.sum(0), psf.sum()
-    if total == 0 or not torch.allclose(
-        down[:, None] * right / total, psf, rtol=0.0, atol=1e-13 * psf.abs().max().item()
-    ):
+    if total == 0 or (down[:, None] * right / total - psf).abs().max() > 1e-13 * psf.abs().max():
         return None
     return down, right / total
 
@@ -199,21 +197,27 @@ def _direct(planes: Tensor, psf: Tensor, rows: _Windows, cols: _Windows) -> Tens
 
 def _separable(planes: Tensor, factors: tuple[Tensor, Tensor], rows: _Windows, cols: _Windows) -> Tensor:
     """Filter down, then to the right, a few planes at a time."""
-    down, right = factors
-    filtered = planes.new_zeros(len(planes), rows.count, cols.count)
+    down, right = (taps.tolist() for taps in factors)
+    filtered = planes.new_empty(len(planes), rows.count, cols.count)
     few = max(1, _CACHED // max(1, rows.count * cols.size))
     for i in range(0, len(planes), few):
-        some = planes[i : i + few]
-        tall = some.new_zeros(len(some), rows.count, cols.size)
-        _add_rows(some, down, rows, tall)
-        _add_rows(tall.mT, right, cols, filtered[i : i + few].mT)
+        tall = _sum_rows(planes[i : i + few], down, rows)
+        filtered[i : i + few] = _sum_rows(tall.mT, right, cols).mT
     return filtered
 
 
-def _add_rows(planes: Tensor, taps: Tensor, windows: _Windows, filtered: Tensor) -> None:
-    """Add, tap by tap, the rows that it weighs: nothing is padded, each row is read once per tap."""
+def _sum_rows(planes: Tensor, taps: list[float], windows: _Windows) -> Tensor:
+    """Sum, tap by tap, the rows that it weighs: nothing is padded, each row is read once per tap."""
     size, step, count = windows.size, windows.step, windows.count
-    for i, tap in enumerate(taps.tolist()):
+    others = dict(enumerate(taps))
+    centre = (len(taps) - 1) // 2
+    kept = windows.first + centre
+    # The tap in the middle finds all its rows inside the image, unless it starts before it.
+    if kept >= 0:
+        filtered = planes[:, kept : kept + (count - 1) * step + 1 : step] * others.pop(centre)
+    else:
+        filtered = planes.new_zeros(len(planes), count, planes.shape[-1])
+    for i, tap in others.items():
         first = windows.first + i
         # Outputs `low` to `high - 1` find their row inside the image.
         low = min(count, max(0, -(first // step)))
@@ -224,3 +228,4 @@ def _add_rows(planes: Tensor, taps: Tensor, windows: _Windows, filtered: Tensor)
             source = windows.beyond(first + output * step)
             if source is not None:
                 filtered[:, output].add_(planes[:, source], alpha=tap)
+    return filtered
