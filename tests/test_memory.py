@@ -9,8 +9,8 @@ import pytest
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
-# Page faults of the network's pass over an image of medium size once the first ones are done (the least of
-# several: on a busy machine the threads' order differs, and with it what fits where), and of one tensor of 200 MiB.
+# Page faults of the network's pass over an image of medium size once the first ones are done, and of one
+# tensor of 200 MiB. The least of several passes: on a busy machine the threads' order differs, and what fits where.
 SCRIPT = """
 import resource, sys
 from cofusion.memory import keep_pages
