@@ -2,12 +2,12 @@
 
     python benchmarks/chikusei.py [--folder DIR] [--scales 2 4 8] [--out chikusei.json] [--check]
 
-Writes a file like the public one (MATLAB 7.3, variable `chikusei`, 2517 x 2335 x 128, double, packed; smooth
-random values), then for each scale starts `cofusion fit --config chikusei_xS.yaml` for one training step
-after a check on the validation region, twice: the first start converts the scene and simulates the sensors, the
-second finds both. Peak memory is the resident set as the kernel counts it, pages of mapped files included.
-Seconds until the first batch are those of finding, checking and cutting, in a process of its own. With
-`--check` the exit code is 1 when a process takes more than 2.5 GB.
+Writes a file like the public one (MATLAB 7.3, variable `chikusei`, 2517 x 2335 x 128, double, packed;
+smooth random values), then for each scale starts `cofusion fit --config chikusei_xS.yaml` for one training
+step after a check on the validation region, twice: the first start converts the scene and simulates the
+sensors, the second finds both. Peak memory is the resident set as the kernel counts it, pages of mapped
+files included. Seconds until the first batch are those of finding, checking and cutting, in a process of
+its own. With `--check` the exit code is 1 when a process takes more than 2.5 GB.
 """
 
 import argparse

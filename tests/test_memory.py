@@ -10,7 +10,7 @@ import pytest
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 # Page faults of the network's pass over an image of medium size once the first ones are done, and of one
-# tensor of 200 MiB. The least of several passes: on a busy machine the threads' order differs, and what fits where.
+# tensor of 200 MiB. The least of several passes: on a busy machine the threads' order differs.
 SCRIPT = """
 import resource, sys
 from cofusion.memory import keep_pages
