@@ -26,7 +26,7 @@ _BOXES: dict[str, dict[str, Any]] = {
     "test": {"edgecolor": "#E69F00", "linestyle": (0, (1.5, 1.5))},
 }
 _TICKS: dict[str, Any] = {"color": "#DDDDDD", "linewidth": 0.6}
-# Curves of visible bands have their own colour; infrared ones go from dark red over brown and grey to black.
+# Visible bands have their own colour; infrared ones go from dark red over brown, grey and pink to black.
 _COLOURS: dict[int, str] = {
     400: "#5E3C99",
     450: "#2B3FC0",
