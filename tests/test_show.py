@@ -5,10 +5,11 @@ import pytest
 from PIL import Image
 
 from cofusion.cli import main
-from cofusion.data import Window
+from cofusion.data import FusionDataModule, Window
 from cofusion.reports.data_figure import data_figure
-from cofusion.scenes import Synthetic
-from cofusion.sensors import Sensors, SpectralResponse
+from cofusion.scenes import Files, Synthetic
+from cofusion.sensors import GaussianResponse, Sensors, SpectralResponse
+from cofusion.show import show as show_data
 
 
 def show(*args):
@@ -81,3 +82,43 @@ def test_figure_without_wavelengths_counts_bands():
     figure = data_figure(cube, cube[:, ::2, ::2], cube[[0, 4]], sensors, {})
     assert figure.axes[3].get_xlabel() == "band"
     assert not figure.axes[0].patches
+
+
+def test_pictures_show_like_bands_where_the_msi_has_no_infrared():
+    wavelengths = np.linspace(400, 1000, 61)
+    cube = np.random.default_rng(0).random((61, 16, 16), dtype=np.float32)
+    response = SpectralResponse.gaussian([480, 560, 660], [60, 60, 60], wavelengths, ["b", "g", "r"])
+    sensors = Sensors.preset("paper", 2, response)
+    figure = data_figure(cube, cube[:, ::2, ::2], cube[:3], sensors, {}, wavelengths=wavelengths)
+    shown = [axes.get_xlabel().splitlines()[1] for axes in figure.axes[:3]]
+    assert shown == ["R 660, G 560, B 480 nm"] * 3
+
+
+def test_single_msi_band_is_grey_and_the_scene_keeps_its_colours():
+    wavelengths = np.linspace(400, 1000, 61)
+    cube = np.random.default_rng(0).random((61, 16, 16), dtype=np.float32)
+    response = SpectralResponse.gaussian([600], [90], wavelengths)
+    sensors = Sensors.preset("paper", 2, response)
+    figure = data_figure(cube, cube[:, ::2, ::2], cube[:1], sensors, {}, wavelengths=wavelengths)
+    shown = [axes.get_xlabel() for axes in figure.axes[:3]]
+    assert shown[0] == "16 x 16, 61 bands\nR 850, G 650, B 550 nm"
+    assert shown[2] == "16 x 16, 1 band\ngrey: 600 nm"
+
+
+def test_clipped_values_are_counted_in_the_heading(tmp_path, monkeypatch):
+    cube = np.full((8, 32, 32), 40.0, dtype=np.float32)
+    cube[0, :2, :3] = 200
+    np.save(tmp_path / "field.npy", cube)
+    split = tmp_path / "split.yaml"
+    split.write_text(
+        "dataset: files\nsource: own\ntrain: [{scene: field}]\n"
+        "validation: [{scene: field, rows: [0, 8]}]\ntest: [{scene: field, rows: [8, 32]}]\n"
+    )
+    headings = []
+    monkeypatch.setattr("cofusion.show.save_figure", lambda figure, path: headings.append(figure.texts[1]))
+    scenes = Files(tmp_path, ["field.npy"], 100, wavelengths=[450, 900], band_axis=0)
+    show_data(
+        FusionDataModule(lambda root: scenes, str(split), scale=2, response=GaussianResponse([600], [90])),
+        "field",
+    )
+    assert "values / 100, 6 clipped" in headings[0].get_text()

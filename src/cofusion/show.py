@@ -57,7 +57,8 @@ def show(data: FusionDataModule, scene: str | None = None, output: str | None = 
         wavelengths=given.wavelengths,
         title=f"{data.scenes.title}: {name}",
         subtitle=f"preset {protocol['preset']}, x{data.scale}, phase {data.phase:g}, border "
-        f"{protocol['border']}   ·   split {data.split.name}   ·   values / {given.scaling:g}",
+        f"{protocol['border']}   ·   split {data.split.name}   ·   values / {given.scaling:g}, "
+        f"{given.clipped or 'none'} clipped",
     )
     path = Path(output or f"{data.scenes.stem}_{name}_x{data.scale}.png").expanduser()
     save_figure(figure, path)

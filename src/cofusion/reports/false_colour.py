@@ -51,7 +51,19 @@ def choose_bands(
         return FalseColour(bands, _label(bands, [f"band {band + 1}" for band in bands]))
     nm = np.asarray(wavelengths, dtype=np.float64)
     bands = _by_wavelength(nm, nm if like is None else np.asarray(like, dtype=np.float64)) or _spread(count)
-    return FalseColour(bands, _label(bands, [f"{nm[band]:.0f}" for band in bands]) + " nm")
+    return FalseColour(bands, _nanometres(nm, bands))
+
+
+def nearest_bands(wavelengths: npt.ArrayLike, wanted: npt.ArrayLike) -> FalseColour:
+    """Choose the bands nearest to three wavelengths.
+
+    Args:
+        wavelengths: (count,) in nm.
+        wanted: (3,) in nm, for red, green and blue.
+    """
+    nm = np.asarray(wavelengths, dtype=np.float64)
+    red, green, blue = (int(np.argmin(np.abs(nm - target))) for target in np.asarray(wanted))
+    return FalseColour((red, green, blue), _nanometres(nm, (red, green, blue)))
 
 
 def stretch_limits(cube: npt.ArrayLike, bands: tuple[int, int, int]) -> tuple[Array, Array]:
@@ -100,6 +112,10 @@ def _by_wavelength(nm: Array, range_of: Array) -> tuple[int, int, int] | None:
 def _spread(count: int) -> tuple[int, int, int]:
     """Three bands at 5/6, 1/2 and 1/6 of the range; with fewer than three bands some repeat."""
     return count * 5 // 6, count // 2, count // 6
+
+
+def _nanometres(nm: Array, bands: tuple[int, int, int]) -> str:
+    return _label(bands, [f"{nm[band]:.0f}" for band in bands]) + " nm"
 
 
 def _label(bands: tuple[int, int, int], names: list[str]) -> str:
