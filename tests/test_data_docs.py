@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,12 +32,35 @@ def test_linked_files_exist(page):
         assert (page.parent / target).is_file(), target
 
 
+def table(result: str) -> list[list[str]]:
+    """Return the cells below the mark of a result's file."""
+    text = PAGE.read_text(encoding="utf-8").partition(f"<!-- docs/results/{result}.json -->\n")[2]
+    _, _, *rows = text.partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def results(name: str) -> Any:
+    return json.loads((ROOT / f"docs/results/{name}.json").read_text())
+
+
+def test_tables_of_costs_hold_the_recorded_numbers():
+    assert table("chikusei_cpu") == [
+        [
+            str(row["scale"]),
+            *(f"{row[key]:.2f}" for key in ("first_fit_gb", "second_fit_gb")),
+            f"{row['batch_s']:.1f}",
+        ]
+        for row in results("chikusei_cpu")["scales"]
+    ]
+    assert table("simulation_cpu") == [
+        [f"`{row['preset']}`", f"{row['simulation / clone']:.2f}"]
+        for row in results("simulation_cpu")["rows"]
+    ]
+
+
 def test_table_of_damaged_files_holds_the_recorded_numbers():
-    recorded = json.loads((ROOT / "docs/results/fuzz_readers.json").read_text())["formats"]
-    table = PAGE.read_text(encoding="utf-8").partition("<!-- docs/results/fuzz_readers.json -->\n")[2]
-    _, _, *rows = table.partition("\n\n")[0].splitlines()
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    assert cells == [
+    recorded = results("fuzz_readers")["formats"]
+    assert table("fuzz_readers") == [
         [name, str(each["refused"]), str(each["read"]), str(len(each["violations"]))]
         for name, each in recorded.items()
     ]
@@ -58,8 +82,8 @@ def test_protocol_on_the_page_has_the_recorded_keys():
     (text,) = blocks("json")
     data = FusionDataModule(Synthetic, split="synthetic", scale=2, response=BandPick([0]))
     assert list(json.loads(text)) == list(data.protocol)
-    table = PAGE.read_text(encoding="utf-8").partition("## What a run records")[2].partition("## ")[0]
-    keys = " ".join(re.findall(r"^\| (`.*?) \|", table, re.M))
+    section = PAGE.read_text(encoding="utf-8").partition("## What a run records")[2].partition("## ")[0]
+    keys = " ".join(re.findall(r"^\| (`.*?) \|", section, re.M))
     explained = re.findall("`(.*?)`", keys)
     assert sorted(explained) == sorted(data.protocol)
 

@@ -71,7 +71,7 @@ class SpectralResponse:
             bands: Which bands these are; the images of all runs add up to that of the cube.
 
         Returns:
-            `(..., c, rows, cols)`, same dtype and device.
+            `(..., c, rows, cols)`, same dtype and device; not contiguous.
 
         Raises:
             UserError: The cube has another number of bands.
@@ -83,7 +83,7 @@ class SpectralResponse:
             )
         # Row by row: a product with few rows and very many columns is much slower as one.
         rows = torch.matmul(weights, cube.movedim(-3, -2))
-        return rows.movedim(-2, -3).contiguous()
+        return rows.movedim(-2, -3)
 
     @classmethod
     def from_csv(
