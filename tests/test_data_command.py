@@ -3,10 +3,10 @@
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import time
-import types
 import zipfile
 from pathlib import Path
 
@@ -154,14 +154,18 @@ def test_describe_says_how_files_are_checked(out):
     assert "no public direct address" in out("describe", "chikusei")
 
 
-def test_describe_hands_a_file_over(out, monkeypatch):
-    called = []
-    module = types.ModuleType("cofusion.scenes.describe")
-    module.describe_file = lambda path, key=None: called.append((path, key)) or "a cube"
-    monkeypatch.setitem(sys.modules, "cofusion.scenes.describe", module)
-    Path("mine.mat").write_bytes(b"")
-    assert out("describe", "mine.mat", "--key", "cube") == "a cube\n"
-    assert called == [(Path("mine.mat"), "cube")]
+def test_describe_says_what_a_file_holds(out):
+    savemat("mine.mat", {"cube": np.arange(5 * 6 * 7.0).reshape(5, 6, 7), "other": np.ones((5, 6, 2))})
+    assert "name one as key (--key NAME)" in out("describe", "mine.mat", status=1)
+    text = out("describe", "mine.mat", "--key", "cube")
+    assert re.search(r"bands +7\n +rows x cols +5 x 6\n", text)
+
+
+def test_describe_can_be_told_the_band_axis(out):
+    np.save("mine.npy", np.arange(5 * 6 * 7.0).reshape(5, 6, 7))
+    assert "give band_axis 0" in out("describe", "mine.npy", status=1)
+    assert re.search(r"bands +5\n", out("describe", "mine.npy", "--band_axis", "0"))
+    assert re.search(r"bands +7\n", out("describe", "mine.npy", "--band_axis", "2"))
 
 
 def test_unknown_names(out):

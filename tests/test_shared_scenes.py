@@ -68,7 +68,7 @@ def test_pairs_of_two_sensors(path, key, shape, highest):
 
 
 def test_a_pair_asks_for_the_variable():
-    with pytest.raises(UserError, match=r"several cubes \(clasLabs .+, hyprImg .+, rgbImg .+name one as key"):
+    with pytest.raises(UserError, match=r"several cubes \(hyprImg .+, rgbImg .+name one as key"):
         read_file(HOUSTON)
 
 

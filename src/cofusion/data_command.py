@@ -3,7 +3,6 @@
 Only what `cofusion data --help` needs is imported here.
 """
 
-import importlib
 import textwrap
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -54,6 +53,8 @@ def _parser(verb: str) -> ArgumentParser:
     )
     describe.add_argument("what", metavar="NAME-or-FILE", help="a known data set, or a file")
     describe.add_argument("--key", help="variable of a MATLAB, HDF5 or NetCDF file")
+    axis = "axis (0, 1 or 2) of a .npy, HDF5 or NetCDF array that holds the bands"
+    describe.add_argument("--band_axis", type=int, help=axis)
     describe.set_defaults(call=_describe)
 
     prepare = verbs.add_parser(
@@ -114,8 +115,9 @@ def _describe(given: Namespace) -> None:
     if known is not None:
         print(_describe_set(known(given.root), CATALOGUE[known]))
     elif Path(given.what).expanduser().exists():
-        describe = importlib.import_module("cofusion.scenes.describe")
-        print(describe.describe_file(Path(given.what).expanduser(), key=given.key))
+        from cofusion.scenes.describe import describe_file
+
+        print(describe_file(Path(given.what).expanduser(), given.key, given.band_axis))
     else:
         stems = ", ".join(known.stem for known in CATALOGUE)
         raise UserError(f"{given.what!r} is neither a file nor a known data set; known are {stems}")

@@ -243,7 +243,10 @@ def test_matlab_keys_are_listed(tmp_path):
     savemat(tmp_path / "a.mat", {"x": cube, "y": cube, "flat": cube[0]})
     assert "has no variable 'z'; it holds: flat, x, y" in refusal(tmp_path / "a.mat", key="z")
     assert "'flat' of" in refusal(tmp_path / "a.mat", key="flat")
-    assert "several cubes (flat (12, 4), x (9, 12, 4), y (9, 12, 4)); name one" in refusal(tmp_path / "a.mat")
+    expected = "several cubes (x (9, 12, 4), y (9, 12, 4)); name one as key (--key NAME)"
+    assert expected in refusal(tmp_path / "a.mat")
+        tmp_path / "a.mat"
+    )
     check(tmp_path / "a.mat", nm=None, key="y")
 
 
@@ -356,6 +359,12 @@ def write_pngs(folder, names, bands=CUBE):
 )
 def test_pngs_are_stacked_in_the_order_of_their_numbers(tmp_path, names):
     check(write_pngs(tmp_path / "a", names), nm=None)
+
+
+def test_a_stack_may_be_nested_as_archives_do(tmp_path):
+    (tmp_path / "a").mkdir()
+    write_pngs(tmp_path / "a" / "a", ["1.png", "2.png", "3.png", "4.png"])
+    check(tmp_path / "a", nm=None)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ Mask = npt.NDArray[np.bool_]
 _LISTED = 12
 
 
-def describe_file(path: str | Path, key: str | None = None) -> str:
+def describe_file(path: str | Path, key: str | None = None, band_axis: int | None = None) -> str:
     """Describe a scene's file: its facts, one per line, then warnings about its values.
 
     Values that `read_file` refuses, such as NaN, are described.
@@ -20,6 +20,7 @@ def describe_file(path: str | Path, key: str | None = None) -> str:
     Args:
         path: A file or folder of any format that `read_file` knows.
         key: The variable in a MATLAB, HDF5 or NetCDF file; may be left out where it holds one cube.
+        band_axis: As for `read_file`.
 
     Returns:
         Lines, without a newline at the end. A warning begins with `warning: `. Bands, rows and columns are
@@ -28,7 +29,7 @@ def describe_file(path: str | Path, key: str | None = None) -> str:
     Raises:
         UserError: No such file, an unknown format, several cubes and no key, or a damaged file.
     """
-    contents = open_file(path, key)
+    contents = open_file(path, key, band_axis)
     values = contents.load()
     missing = _missing(values, contents.nodata)
     facts = {

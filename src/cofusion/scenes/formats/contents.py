@@ -105,14 +105,15 @@ def choose(path: Path, key: str | None, shapes: Mapping[str, tuple[int, ...]]) -
                 f"variable {key!r} of {path} has shape {shapes[key]}, expected three axes (rows, cols, bands)"
             )
         return key
-    listed = ", ".join(f"{name} {shape}" for name, shape in sorted(shapes.items())) or "nothing"
-    cubes = [name for name, shape in shapes.items() if len(shape) == 3]
+    cubes = {name: shape for name, shape in shapes.items() if len(shape) == 3}
     if len(cubes) != 1:
+        found = sorted((cubes or shapes).items())
+        listed = ", ".join(f"{name} {shape}" for name, shape in found) or "nothing"
         raise UserError(
             f"{path} holds {'several cubes' if cubes else 'no array of three axes'} ({listed}); "
-            f"{'name one as key' if cubes else 'give another file'}"
+            f"{'name one as key (--key NAME)' if cubes else 'give another file'}"
         )
-    return cubes[0]
+    return next(iter(cubes))
 
 
 def guess_band_axis(path: Path, shape: tuple[int, ...], lengths: tuple[int, ...] = ()) -> int:

@@ -67,6 +67,10 @@ def read_png_stack(paths: Sequence[Path], bands: slice = ALL) -> Raw:
 def _in_order(folder: Path) -> list[Path]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png")
     if not paths:
+        inner = [path for path in folder.iterdir() if path.is_dir()]
+        if len(inner) == 1:
+            # Archives nest a stack in a folder of the same name.
+            return _in_order(inner[0])
         raise UserError(f"{folder} holds no PNG; expected one 16-bit grey PNG per band")
     numbered = {}
     for path in paths:
