@@ -245,8 +245,6 @@ def test_matlab_keys_are_listed(tmp_path):
     assert "'flat' of" in refusal(tmp_path / "a.mat", key="flat")
     expected = "several cubes (x (9, 12, 4), y (9, 12, 4)); name one as key (--key NAME)"
     assert expected in refusal(tmp_path / "a.mat")
-        tmp_path / "a.mat"
-    )
     check(tmp_path / "a.mat", nm=None, key="y")
 
 
