@@ -6,13 +6,13 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cofusion.errors import UserError
-from cofusion.files import whole_file
+from cofusion.files import alone, whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ def kept(folder: Path, identity: Facts, make: Callable[[Path], Facts], source: P
         return facts
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        lock = folder.with_name(f".{folder.name}.lock")
+        with alone(lock, lambda: _log.warning("another process makes %s; waiting for it", folder)):
             facts = _found(folder, identity, source)
             return _make(folder, identity, make, source) if facts is None else facts
     except OSError as error:
@@ -50,23 +51,6 @@ def kept(folder: Path, identity: Facts, make: Callable[[Path], Facts], source: P
             f"{folder} cannot be written ({error.strerror or error}); free some space there, or name another "
             f"folder in the environment variable COFUSION_CACHE"
         ) from error
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process makes this folder."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.warning("another process makes %s; waiting for it", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _found(folder: Path, identity: Facts, source: Path | None) -> Facts | None:

@@ -55,7 +55,11 @@ class MappedArray:
             UserError: The disk has less room than the file needs.
         """
         check_space(path.parent, 4 * prod(shape))
-        return cls._of(path, np.lib.format.open_memmap(path, "w+", np.float32, shape))
+        array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        # Taken at once: a disk that fills up later would end the process.
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return cls._of(path, array)
 
     @classmethod
     def _of(cls, path: Path, array: Any) -> "MappedArray":

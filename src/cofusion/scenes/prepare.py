@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cofusion.errors import UserError
+from cofusion.files import alone
 from cofusion.scenes.archives import is_archive, unpack
 from cofusion.scenes.base import DatasetNotFoundError, SceneSet
 from cofusion.scenes.catalogue import Source
@@ -57,7 +58,8 @@ def prepare(scenes: SceneSet, source: Source, url: str | None, sha256: str | Non
     else:
         folder = scenes.root / scenes.stem
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder, say), _room(folder):
+        waiting = f"another process prepares {folder.absolute()}; waiting for it"
+        with alone(folder / ".lock", lambda: say(waiting)), _room(folder):
             _bring(scenes, source, url, sha256, say)
         _check(scenes, source, wanted)
         say(f"{scenes.title}: {len(scenes.names())} of {len(scenes.names())} scenes in {folder.absolute()}")
@@ -202,23 +204,6 @@ def _check(scenes: SceneSet, source: Source, names: tuple[str, ...]) -> None:
 def _checked(source: Source, path: Path) -> None:
     if source.content is not None:
         source.content.check(path)
-
-
-@contextmanager
-def _alone(folder: Path, say: Say) -> Iterator[None]:
-    """Wait until no other process prepares this data set."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"another process prepares {folder.absolute()}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
