@@ -20,8 +20,8 @@ import cofusion.scenes
 from cofusion.cli import main
 from cofusion.configs import find_config
 from cofusion.scenes import CAVE, Chikusei, PaviaU
-from cofusion.scenes import download as download_module
 from cofusion.scenes.catalogue import CATALOGUE
+from cofusion.scenes.fetch import download as download_module
 from file_server import FileServer, serve
 
 CHIKUSEI_FILE = "HyperspecVNIR_Chikusei_20140729.mat"

@@ -99,7 +99,7 @@ def _list(given: Namespace) -> None:
 
 def _found(scenes: "SceneSet") -> str:
     """Return how many scenes are there, as one cell."""
-    from cofusion.scenes.prepare import missing
+    from cofusion.scenes.fetch.prepare import missing
 
     try:
         here, total = len(scenes.names()) - len(missing(scenes)), len(scenes.names())
@@ -163,7 +163,7 @@ def _checksum(source: "Source") -> str:
 
 def _prepare(given: Namespace) -> None:
     from cofusion.scenes.catalogue import CATALOGUE, known_set
-    from cofusion.scenes.prepare import prepare
+    from cofusion.scenes.fetch.prepare import prepare
 
     known = known_set(given.name)
     prepare(

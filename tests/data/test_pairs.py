@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cofusion.data import Pair, TrainingCrops, WholeRegions, Window
-from cofusion.data import pairs as pairs_module
+from cofusion.data import crops as crops_module
 from cofusion.data.sampling import Draw
 from cofusion.scenes import Synthetic
 from cofusion.sensors import GaussianPSF, Sensors, SpectralResponse
@@ -38,7 +38,7 @@ def test_a_turned_crop_is_what_the_sensors_see_of_the_turned_scene(
 ):
     pair = simulate(sensors, size=66)
     data = crops([pair], [torch.tensor([[6, 2]])])
-    monkeypatch.setattr(pairs_module, "draw", lambda *_: Draw(0, rows, cols, transpose))
+    monkeypatch.setattr(crops_module, "draw", lambda *_: Draw(0, rows, cols, transpose))
     batch = data[0]
 
     def turn(image):
@@ -128,7 +128,7 @@ def test_noise_belongs_to_the_scene_and_turns_with_it(preset, monkeypatch):
     assert (noise != 0).any((1, 2)).all()
     corner = torch.tensor([[5, 2]])
     for turn in itertools.product((False, True), repeat=3):
-        monkeypatch.setattr(pairs_module, "draw", lambda *_, turn=turn: Draw(0, *turn))
+        monkeypatch.setattr(crops_module, "draw", lambda *_, turn=turn: Draw(0, *turn))
         with_noise, without = (crops([pair], [corner])[0] for pair in (noisy, clean))
         window = noise[:, 5:9, 2:6].flip([axis for axis, flip in ((1, turn[0]), (2, turn[1])) if flip])
         expected = window.transpose(1, 2) if turn[2] else window

@@ -8,7 +8,7 @@ from cofusion.cli import main
 from cofusion.errors import UserError
 from cofusion.scenes import DatasetNotFoundError, Houston2018, read_file
 from cofusion.scenes.catalogue import CATALOGUE
-from cofusion.scenes.checks import EnviRaster
+from cofusion.scenes.fetch.checks import EnviRaster
 from scene_files import HOUSTON_FILE, write_houston_2018
 
 

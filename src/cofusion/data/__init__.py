@@ -1,7 +1,8 @@
 """Data: splits, crops that never leak, and the Lightning data module."""
 
+from cofusion.data.crops import Batch, TrainingCrops, WholeRegions
 from cofusion.data.module import FusionDataModule
-from cofusion.data.pairs import Batch, Pair, TrainingCrops, WholeRegions
+from cofusion.data.pairs import Pair
 from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners
 from cofusion.data.splits import Region, Split, Window, load_split
 

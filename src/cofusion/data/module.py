@@ -10,7 +10,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cofusion.data.pairs import Batch, Pair, TrainingCrops, WholeRegions
+from cofusion.data.crops import Batch, TrainingCrops, WholeRegions
+from cofusion.data.pairs import Pair
 from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners, clear_of
 from cofusion.data.splits import Region, Window, load_split
 from cofusion.errors import UserError

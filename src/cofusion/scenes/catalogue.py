@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from cofusion.errors import UserError
 from cofusion.scenes.base import SceneSet
 from cofusion.scenes.cave import CAVE
-from cofusion.scenes.checks import EnviRaster, MatVariable, PngStack
 from cofusion.scenes.chikusei import Chikusei
+from cofusion.scenes.fetch.checks import EnviRaster, MatVariable, PngStack
 from cofusion.scenes.houston_2018 import Houston2018
 from cofusion.scenes.indian_pines import IndianPines
 from cofusion.scenes.pavia_c import PaviaC

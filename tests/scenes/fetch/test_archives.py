@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cofusion.errors import UserError
-from cofusion.scenes.archives import is_archive, unpack
+from cofusion.scenes.fetch.archives import is_archive, unpack
 from cofusion.scenes.space import FolderError
 
 LIMIT = 1_000_000
@@ -153,7 +153,7 @@ def test_bombs(kind, tmp_path):
 
 
 def test_many_small_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("cofusion.scenes.archives._MOST_MEMBERS", 20)
+    monkeypatch.setattr("cofusion.scenes.fetch.archives._MOST_MEMBERS", 20)
     refused(write(tmp_path / "packed.zip", {str(i): b"" for i in range(21)}), "or 20 files")
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from cofusion.errors import UserError
 from cofusion.files import alone
-from cofusion.scenes.archives import is_archive, unpack
 from cofusion.scenes.base import DatasetNotFoundError, SceneSet
 from cofusion.scenes.catalogue import Source
-from cofusion.scenes.download import DownloadError, download, forget
+from cofusion.scenes.fetch.archives import is_archive, unpack
+from cofusion.scenes.fetch.download import DownloadError, download, forget
 from cofusion.scenes.space import FolderError, readable
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

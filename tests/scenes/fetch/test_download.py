@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cofusion.scenes import download as module
-from cofusion.scenes.download import DownloadError, download, forget
+from cofusion.scenes.fetch import download as module
+from cofusion.scenes.fetch.download import DownloadError, download, forget
 from cofusion.scenes.space import FolderError
 from file_server import serve
 

@@ -1,0 +1,1 @@
+"""Getting the files of the known data sets: download, unpack, check, put in place."""
