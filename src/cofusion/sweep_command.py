@@ -4,6 +4,7 @@ Only what `cofusion sweep --help` needs is imported here.
 """
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Sequence
@@ -237,8 +238,6 @@ def _status(given: Namespace) -> None:
 
 # --- table --------------------------------------------------------------------------------------------
 def _table(given: Namespace) -> None:
-    import sys
-
     from cofusion.cluster.groups import groups
     from cofusion.files import whole_file
     from cofusion.reports.figures import save_figure
@@ -293,7 +292,7 @@ def _latency(kept: Path, runs: dict[str, Path]) -> tuple[dict[str, float], str]:
     try:
         found, device = latencies(runs)
     except UserError as error:
-        print(f"note: no latency: {error}", flush=True)
+        print(f"note: no latency: {error}", file=sys.stderr, flush=True)
         return {}, ""
     device = f"one {SIZE} x {SIZE} image, {device}"
     with whole_file(kept) as part:

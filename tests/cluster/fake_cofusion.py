@@ -1,9 +1,9 @@
 """Stands in for the interpreter of a trial: behaves as a `cofusion fit` would, without training.
 
 What it does is the trial's value `mode`: `good`, `bad` (fails), `flaky` (fails the first time), `slow` (an
-epoch every tenth of a second, 100 of them; stops when asked), `stubborn` (does not stop), `second` (takes one)
+epoch every tenth of a second, 100 of them; stops when asked), `stubborn` (does not stop), `second` (10 only)
 and `untested` (trains, does not test). A run that is started again goes on with its next epoch. With
-`-m cofusion sweep` it is the real command, for which this file then is the interpreter.
+`-m cofusion sweep` it is the real command, with this file as the trials' interpreter.
 """
 
 import json
