@@ -113,12 +113,13 @@ def _count(text: str) -> int:
 
 def _plan(given: Namespace) -> "Plan":
     from cofusion.cluster.plan import Plan
-    from cofusion.cluster.sweep import check_ours, read_sweep
+    from cofusion.cluster.sweep import read_sweep
 
     flags: list[str] = getattr(given, "flags", [])
-    check_ours(flags, "after --")
+    sweep = read_sweep(given.file)
+    sweep.check_flags(flags)
     return Plan(
-        read_sweep(given.file),
+        sweep,
         given.runs.expanduser(),
         tuple(flags),
         getattr(given, "retries", 0),

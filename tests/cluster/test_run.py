@@ -222,6 +222,7 @@ def test_two_launchers_share_the_trials(sweep, launch):
         (["run", "sweep.yaml", "--jbos", "2"], "unrecognized arguments: --jbos", 2),
         (["run", "sweep.yaml", "--sbatch", "gpus=1"], "--sbatch is for --launcher slurm", 2),
         (["run", "sweep.yaml", "--", "--run_dir", "x"], "--run_dir is set for every trial", 1),
+        (["run", "sweep.yaml", "--", "--mode=bad"], "mode is a parameter of sweep.yaml", 1),
         (["status", "sweep.yaml", "--", "--x"], "flags after -- are for `cofusion sweep run`", 2),
         (["table", "sweep.yaml"], "first: cofusion sweep run sweep.yaml", 1),
     ],

@@ -30,7 +30,7 @@ def every_value_once(sweep: Sweep) -> list[Trial]:
 
 def config(capsys: pytest.CaptureFixture[str], trial: Trial) -> dict:
     capsys.readouterr()
-    assert main([*trial.arguments, "--print_config"]) == 0, trial.name
+    assert main([*trial.arguments(), "--print_config"]) == 0, trial.name
     return yaml.safe_load(capsys.readouterr().out)
 
 
@@ -85,7 +85,7 @@ def test_a_trial_runs_for_a_step(name, index, tmp_path, monkeypatch):
     trial = read_sweep(f"sweep/{name}.yaml").trials()[index]
     scenes = ["--data.root", "pavia_u", "--data.split", "pavia_u/split.yaml"]
     small = ["--model.net.dim=16", *SMALL_RUN, *ONE_STEP, *scenes]
-    assert main([*trial.arguments, *small, "--run_dir", "run"]) == 0
+    assert main([*trial.arguments(), *small, "--run_dir", "run"]) == 0
     assert json.loads(Path("run/results.json").read_text())["epochs_done"] == 1
     resolved = yaml.safe_load(Path("run/config.yaml").read_text())
     assert resolved["seed_everything"] == trial.values["seed_everything"]

@@ -94,13 +94,13 @@ def describe(sweep: str, trial: Trial, flags: Sequence[str]) -> Record:
     Raises:
         UserError: A config that it names does not exist.
     """
-    words, _ = expand_configs([*trial.arguments, *flags])
+    words, _ = expand_configs(trial.arguments(flags))
     files = [Path(path) for word, path in itertools.pairwise(words) if word == "--config"]
     return Record(
         sweep=sweep,
         trial=trial.name,
         values=trial.values,
-        arguments=list(trial.arguments),
+        arguments=trial.arguments(),
         flags=list(flags),
         configs={f"{path.parent.name}/{path.name}": _sha256(path) for path in files},
     )

@@ -81,9 +81,29 @@ class Sweep:
         for values in combinations:
             by_name.setdefault(trial_name({key: values[key] for key in self.varied}), values)
         return [
-            Trial(index, name, values, (*self.command, *flags(values)))
+            Trial(
+                index,
+                name,
+                values,
+                (*self.command, *(_flag(key, value) for key, value in values.items() if key == "config")),
+                tuple(_flag(key, value) for key, value in values.items() if key != "config"),
+            )
             for index, (name, values) in enumerate(by_name.items())
         ]
+
+    def check_flags(self, flags: Sequence[str]) -> None:
+        """Refuse flags for every trial that would have no effect, or let trials share a run directory.
+
+        Raises:
+            UserError: There is one.
+        """
+        _check_ours(flags, "after --")
+        for flag in flags:
+            key = flag.partition("=")[0].removeprefix("--")
+            if key in self.parameters and key != "config":
+                raise UserError(
+                    f"after --: {key} is a parameter of {self.path.name}, which sets it; leave it out"
+                )
 
 
 def read_sweep(name: str) -> Sweep:
@@ -128,13 +148,12 @@ def read_sweep(name: str) -> Sweep:
     )
 
 
-def flags(values: dict[str, Any]) -> list[str]:
-    """Write a trial's values as W&B's agent does, `--key=value`; a config comes first, as it replaces."""
-    ordered = sorted(values.items(), key=lambda item: item[0] != "config")
-    return [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in ordered]
+def _flag(key: str, value: Any) -> str:
+    """Write a value as W&B's agent does, in a way that YAML reads."""
+    return f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
-def check_ours(arguments: Sequence[str], where: str) -> None:
+def _check_ours(arguments: Sequence[str], where: str) -> None:
     """Refuse flags that would let trials share a run directory.
 
     Raises:
@@ -153,7 +172,7 @@ def _check_parameters(path: Path, parameters: dict[str, Parameter], method: str)
             parameter.every() if method == "grid" else parameter.kind()
         except ValueError as error:
             raise UserError(f"sweep file {path}: parameter {key}: {error}") from None
-    check_ours([f"--{key}" for key in parameters], f"sweep file {path}")
+    _check_ours([f"--{key}" for key in parameters], f"sweep file {path}")
 
 
 def _folder_name(path: Path, name: str) -> str:
@@ -175,7 +194,7 @@ def _fit_command(path: Path, file: _File) -> tuple[str, ...]:
             f"sweep file {path}: expected command: [cofusion, fit, --config, NAME.yaml, '{_ARGS}'], "
             f"got {' '.join([*words, _ARGS])}"
         )
-    check_ours(words, f"sweep file {path}")
+    _check_ours(words, f"sweep file {path}")
     return tuple(words[program + 1 :])
 
 

@@ -21,13 +21,19 @@ class Trial:
         index: Its place in the sweep, from 0.
         name: Names its run directory; a function of the varied values alone.
         values: By dotted key, the constant ones too.
-        arguments: Of the `cofusion` command, from `fit` on; without what a launcher adds.
+        before: Arguments of the `cofusion` command from `fit` on: the sweep's own, and a value that is a config.
+        after: Flags for the other values. They come last, so that no config replaces them.
     """
 
     index: int
     name: str
     values: dict[str, Any]
-    arguments: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    def arguments(self, flags: Sequence[str] = ()) -> list[str]:
+        """Return the arguments of the `cofusion` command, with more flags, which win over the sweep's own."""
+        return [*self.before, *flags, *self.after]
 
     def command(self, sweep: str, run_dir: Path, flags: Sequence[str] = ()) -> list[str]:
         """Return the command that starts the trial, or goes on with it where it stopped.
@@ -35,10 +41,10 @@ class Trial:
         Args:
             sweep: The sweep's name, which becomes the run's and W&B's group.
             run_dir: The trial's run directory.
-            flags: More flags, which win over the sweep's.
+            flags: As for `arguments`.
         """
         ours = [f"--name={sweep}", f"--run_dir={run_dir}", "--ckpt_path=last"]
-        return [sys.executable, "-m", "cofusion", *self.arguments, *flags, *ours]
+        return [sys.executable, "-m", "cofusion", *self.arguments(flags), *ours]
 
 
 def trial_name(varied: Mapping[str, Any]) -> str:
