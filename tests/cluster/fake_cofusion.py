@@ -3,7 +3,7 @@
 What it does is the trial's value `mode`: `good`, `bad` (fails), `flaky` (fails the first time), `slow` (an
 epoch every tenth of a second, 100 of them; stops when asked), `stubborn` (does not stop), `second` (10 only)
 and `untested` (trains, does not test). A run that is started again goes on with its next epoch. With
-`-m cofusion sweep` it is the real command, with this file as the trials' interpreter.
+`-m cofusion sweep` it is the real command, with this file as the trials' interpreter. `--pause` is the time before its results.
 """
 
 import json
@@ -31,6 +31,7 @@ def main() -> None:
     if mode == "bad" or (mode == "flaky" and len((run / "starts").read_text().splitlines()) == 1):
         sys.exit("cofusion: error: no such scene")
     train(run, epochs, 0.1 if epochs > 2 else 0.0)
+    time.sleep(float(options.get("pause", 0)))
     seed = float(options.get("seed_everything", 0))
     scores = {} if mode == "untested" else {"a": {"psnr": 30.0 + seed}}
     record = {

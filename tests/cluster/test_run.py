@@ -132,7 +132,19 @@ def test_other_flags_and_edited_configs_are_noticed(sweep, capfd, elsewhere):
     assert main(["sweep", "run", "sweep.yaml", *flags]) == 0
     own.write_text("data: {scale: 2}\n")
     assert main(["sweep", "run", "sweep.yaml", *flags]) == 1
+    assert (RUNS / "mode=good/results.json").exists()
     assert re.search(r"began with config \w+/own\.yaml", capfd.readouterr().err)
+
+
+def test_results_of_another_command_do_not_pass_for_those_of_a_killed_one(sweep, launch, capfd):
+    assert main(["sweep", "run", sweep("good")]) == 0
+    # The same trial, now of a command that takes long.
+    sweep("good", command=["cofusion", "fit", "--config", "quickstart.yaml", "--pause=30", "${args}"])
+    process = launch("run", "sweep.yaml", "--accept_changes")
+    wait_for(lambda: starts("good") == 2)
+    process.terminate()
+    process.communicate(timeout=20)
+    assert states(capfd)["good"][0] == "cut"
 
 
 def test_a_directory_that_holds_another_run_is_left_alone(sweep, capfd):

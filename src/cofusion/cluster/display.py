@@ -1,5 +1,6 @@
 """What a launcher shows of its trials: a line for each event, and bars in a terminal."""
 
+import time
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -12,6 +13,7 @@ from cofusion.cluster.record import Outcome
 from cofusion.cluster.state import State, look
 from cofusion.cluster.trial import Trial
 
+_TURN = 2.0  # seconds between two looks into the run directories
 _MARKS = {"complete": "[green]complete[/green]", "cut": "[yellow]cut[/yellow]", "failed": "[red]failed[/red]"}
 
 
@@ -37,6 +39,7 @@ class Display:
         )
         self.all = self.bars.add_task("trials", total=count, unit="")
         self.tasks: dict[str, TaskID] = {}
+        self._next = 0.0
 
     def __enter__(self) -> "Display":
         self.bars.start()
@@ -75,8 +78,9 @@ class Display:
 
     def update(self, running: Iterable[RunningTrial]) -> None:
         """Show how far the trials are."""
-        if self.bars.disable:
+        if self.bars.disable or time.monotonic() < self._next:
             return
+        self._next = time.monotonic() + _TURN
         for one in running:
             state = self._look(one)
             unit = "epochs" if state.psnr is None else f"epochs, best PSNR {state.psnr:.2f} dB"

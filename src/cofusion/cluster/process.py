@@ -47,9 +47,11 @@ class RunningTrial:
         self._asked = 0.0
         self.record = plan.wanted(trial)
         kept = read_record(self.run_dir)
-        # Of a changed trial, too, one sees where it has been; its failures were another command's.
-        changed = kept is not None and bool(kept.differences(self.record))
-        self.record.attempts = [] if kept is None or changed else _closed(kept.attempts)
+        if kept is None or kept.differences(self.record):
+            # Results of another command must not pass for those of this one.
+            (self.run_dir / "results.json").unlink(missing_ok=True)
+        else:
+            self.record.attempts = _closed(kept.attempts)
         self.record.attempts.append(Attempt())
         write_record(self.record, self.run_dir)
         with (self.run_dir / LOG).open("ab") as log:

@@ -36,7 +36,7 @@ class Attempt:
         status: Exit status of the command, negative for a signal.
     """
 
-    host: str = field(default_factory=socket.gethostname)
+    host: str = field(default_factory=lambda: os.environ.get("SLURMD_NODENAME") or socket.gethostname())
     job: str | None = field(default_factory=lambda: slurm_job())
     began: str = field(default_factory=lambda: _now())
     ended: str | None = None

@@ -21,7 +21,7 @@ class Trial:
         index: Its place in the sweep, from 0.
         name: Names its run directory; a function of the varied values alone.
         values: By dotted key, the constant ones too.
-        before: Arguments of the `cofusion` command from `fit` on: the sweep's own, and a value that is a config.
+        before: Arguments of the `cofusion` command from `fit` on: the sweep's own, and a config's.
         after: Flags for the other values. They come last, so that no config replaces them.
     """
 
