@@ -270,10 +270,11 @@ def _table(given: Namespace) -> None:
 
 
 def _make_table(plan: "Plan", found: "list[Group]") -> "SpreadTable":
+    from cofusion.cluster.groups import best_first
     from cofusion.reports.sweep_table import ablated, ablation_table, is_ablation, sweep_table
 
     if not is_ablation(found):
-        return sweep_table(found)
+        return sweep_table(best_first(found) if plan.sweep.random else found)
     runs = {ablated(group) or "": plan.run_dir(group.trials[0]) for group in found}
     return ablation_table(found, *_latency(plan.folder / "latency.json", runs))
 

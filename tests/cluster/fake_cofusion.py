@@ -3,7 +3,8 @@
 What it does is the trial's value `mode`: `good`, `bad` (fails), `flaky` (fails the first time), `slow` (an
 epoch every tenth of a second, 100 of them; stops when asked), `stubborn` (does not stop), `second` (10 only)
 and `untested` (trains, does not test). A run that is started again goes on with its next epoch. With
-`-m cofusion sweep` it is the real command, with this file as the trials' interpreter. `--pause` is the time before its results.
+`-m cofusion sweep` it is the real command, with this file as the trials' interpreter.
+`--pause` is the time before its results.
 """
 
 import json

@@ -175,6 +175,16 @@ def test_what_is_not_complete_or_not_finite_does_not_count(capfd):
     assert "2 of 4 trials are not complete" in capfd.readouterr().err
 
 
+def test_a_search_lists_the_best_first(capsys):
+    plan = write({"model.optimizer.lr": {"min": 0.1, "max": 0.9}}, method="random", run_cap=3)
+    for index, psnr in enumerate([31, None, 32]):
+        complete(plan, index, results(psnr))
+    rows = cells(table(capsys))[2:]
+    rates = [str(trial.values["model.optimizer.lr"]) for trial in plan.sweep.trials()]
+    assert [row[0] for row in rows] == [rates[2], rates[0], rates[1], "bicubic"]
+    assert [row[2] for row in rows] == ["**32.00**", "31.00", "-", "20.00"]
+
+
 def test_a_sweep_over_seeds_alone_is_one_row(capsys):
     plan = write({"seed_everything": {"values": [1, 2]}})
     for index in range(2):

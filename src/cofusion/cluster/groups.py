@@ -1,5 +1,7 @@
 """The results of a sweep, with the seeds of one setting put together."""
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +58,16 @@ def groups(plan: Plan) -> tuple[list[Group], list[str]]:
         group.trials.append(trial)
         group.results.append(results)
     return list(found.values()), missing
+
+
+def best_first(found: Sequence[Group]) -> list[Group]:
+    """Sort groups by their mean PSNR, as one reads a search; those without one come last."""
+
+    def psnr(group: Group) -> float:
+        values = group.scores().get("psnr")
+        return statistics.fmean(values) if values else -math.inf
+
+    return sorted(found, key=psnr, reverse=True)
 
 
 def is_seed(key: str) -> bool:
