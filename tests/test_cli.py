@@ -57,7 +57,7 @@ def fails(capfd: pytest.CaptureFixture[str], *args: str, status: int = 1) -> str
 def test_help_lists_every_verb(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for verb in ("fit", "validate", "test", "predict", "export", "data"):
+    for verb in ("fit", "validate", "test", "predict", "export", "sweep", "data"):
         assert f"\n  {verb} " in text
     assert "cofusion fit --config quickstart.yaml" in text
     assert main([]) == 0

@@ -15,7 +15,9 @@ from command import QUICK, SMALL
 CONFIGS = resource_dir("configs")
 ALL = sorted(CONFIGS.rglob("*.yaml"))
 LEAVES = [path for path in ALL if path.parent == CONFIGS and "config" in yaml.safe_load(path.read_text())]
-OVERLAYS = [path for path in ALL if path not in LEAVES]
+# Sweep files are no configs of a run; tests/cluster/test_shipped.py runs them.
+SWEEPS = sorted((CONFIGS / "sweep").glob("*.yaml"))
+OVERLAYS = [path for path in ALL if path not in LEAVES and path not in SWEEPS]
 ABLATIONS = sorted((CONFIGS / "ablation").glob("*.yaml"))
 # One batch of everything, on the CPU whatever the config says.
 ONE_STEP = [
@@ -92,6 +94,8 @@ def test_every_config_begins_with_what_it_is_and_leaves_with_their_command(path)
     assert first.startswith("# ")
     if path in LEAVES:
         assert first.startswith(f"# cofusion fit --config {path.name}")
+    if path in SWEEPS:
+        assert first.startswith(f"# cofusion sweep run sweep/{path.name}")
 
 
 def _small_scenes(config: Path, roots: dict[str, Path]) -> list[str]:

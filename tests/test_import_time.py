@@ -17,7 +17,9 @@ def _imported_by(code: str) -> list[str]:
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-@pytest.mark.parametrize("args", [[], ["--help"], ["--version"], ["unknown"], ["data", "--help"]])
+@pytest.mark.parametrize(
+    "args", [[], ["--help"], ["--version"], ["unknown"], ["data", "--help"], ["sweep", "--help"]]
+)
 def test_help_and_version_import_nothing_heavy(args):
     assert _imported_by(f"from cofusion.cli import main; main({args!r})") == []
 

@@ -1,7 +1,7 @@
 """The `cofusion` command: finds the verb, runs it and turns what goes wrong into one line.
 
 Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli`,
-`cofusion.export` and `cofusion.data_command`.
+`cofusion.export`, `cofusion.sweep_command` and `cofusion.data_command`.
 """
 
 import importlib
@@ -19,10 +19,11 @@ VERBS = {
     "test": "measure a checkpoint on the test scenes",
     "predict": "write the fused test scenes as GeoTIFF",
     "export": "write the network of a run as a directory for CoFusion.from_pretrained",
+    "sweep": "run the trials of a sweep file, here or as a SLURM job array; their state, their table",
     "data": "list, describe and prepare data sets, describe a file, show what a config makes of a scene",
 }
 # Where a verb's code is, unless it is one of Lightning's.
-_HOMES = {"export": "cofusion.export", "data": "cofusion.data_command"}
+_HOMES = {"export": "cofusion.export", "sweep": "cofusion.sweep_command", "data": "cofusion.data_command"}
 
 _HELP = """usage: cofusion VERB --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]
 
@@ -41,6 +42,7 @@ examples:
   cofusion fit --config cave_x4.yaml --config ablation/no_spacam.yaml --data.root DIR
   cofusion test --config cave_x4.yaml --data.root DIR --ckpt_path runs/cave_x4/fit_0
   cofusion export runs/cave_x4/fit_0 -o weights/cave_x4
+  cofusion sweep run sweep/ablation.yaml --jobs 2 -- --data.root DIR
 """
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130

@@ -49,15 +49,23 @@ def export(run_dir: Path, output: Path, ckpt: str = "best") -> None:
             f"no checkpoint {path}; expected the run directory of a fit, for example runs/NAME/fit_0"
         )
     checkpoint = read_checkpoint(path)
-    net = _rebuild(checkpoint, path)
+    net = rebuild(checkpoint, path)
     try:
         net.save_pretrained(output, run_provenance(run_dir, path, checkpoint))
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
-def _rebuild(checkpoint: dict[str, Any], path: Path) -> Pretrained:
-    """Make the network that a checkpoint describes, with its weights."""
+def rebuild(checkpoint: dict[str, Any], path: Path) -> Pretrained:
+    """Make the network that a checkpoint describes, with its weights.
+
+    Args:
+        checkpoint: As returned by `read_checkpoint`.
+        path: The checkpoint's file, for messages.
+
+    Raises:
+        UserError: The checkpoint does not say which network it is of, or the network cannot be made.
+    """
     record = checkpoint.get("cofusion", {}).get("net")
     if record is None:
         raise UserError(
