@@ -38,6 +38,7 @@ from cofusion.training.checkpoints import (
     read_checkpoint,
 )
 from cofusion.training.csv_log import MetricsLog
+from cofusion.training.requeue import Requeue, in_slurm_job
 
 # What the data knows, the network is built with; a network without such an argument is left alone.
 _LINKS = ("scale", "hsi_bands", "msi_bands", "phase")
@@ -192,8 +193,15 @@ class FusionCLI(LightningCLI):
         if self.verb != "fit":
             kwargs["enable_checkpointing"] = False
         elif config.enable_checkpointing is not False:
+            if in_slurm_job():
+                kwargs["callbacks"].append(self._requeue())
             kwargs["callbacks"] += checkpoint_callbacks()
         return super().instantiate_trainer(**kwargs)
+
+    def _requeue(self) -> Requeue:
+        goes_on = bool(self.config.run_dir) and self.config.ckpt_path == "last"
+        requeue = Requeue(self.run_dir / "checkpoints" / LAST, goes_on)
+        return self.stack.enter_context(requeue.listening())
 
     def _loggers(self, given: Any) -> list[Logger]:
         if given is False:
