@@ -21,6 +21,7 @@ ABLATIONS = sorted((CONFIGS / "ablation").glob("*.yaml"))
 ONE_STEP = [
     "--trainer.accelerator=cpu",
     "--trainer.devices=1",
+    "--trainer.num_nodes=1",
     "--trainer.strategy=auto",
     "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=1",

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from cofusion.cli import main
 from cofusion.training import FusionModule
 from command import QUICK, one_thread
+from run_files import check_same_training, load
 
 EPOCHS, BATCHES = 3, 4
 RUN = [*QUICK, f"--trainer.max_epochs={EPOCHS}", f"--data.patches_per_epoch={2 * BATCHES}"]
@@ -90,15 +90,11 @@ def test_the_warned_and_resumed_run_equals_an_uninterrupted_one(
             warn_at(patch, method, call)
             assert main(start) == 75
         assert job.read_text() == "requeue 417\n"
-        assert "job 417 is queued again" in capfd.readouterr().out
+        assert "it is queued again and goes on" in capfd.readouterr().out
         assert load(warned)["global_step"] == batches // (2 if options else 1)
         assert main(start) == 0
     assert job.read_text() == "requeue 417\n"
-    expected, resumed = load(whole), load(warned)
-    parts = ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers", "epoch", "global_step")
-    for part in parts:
-        assert equal(expected.get(part), resumed.get(part)), part
-    assert equal(load(whole, "best")["state_dict"], load(warned, "best")["state_dict"])
+    check_same_training(warned, whole)
     # The mean over an epoch that was cut is that over its second part.
     cut = batches // BATCHES if batches % BATCHES else None
     assert rows(warned, cut) == rows(whole, cut)
@@ -130,18 +126,18 @@ def test_what_slurm_answers_is_told_where_it_does_not_queue_the_job_again(job, t
     assert main(["fit", *RUN, "--run_dir", str(tmp_path / "run"), "--ckpt_path", "last"]) == 1
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("cofusion: error")]
     assert "Requested operation denied" in line
-    assert "submit the same script again" in line
+    assert "job 417" in line and "submit the same command again" in line
     assert load(tmp_path / "run")["global_step"] == 2
 
 
-def test_the_signal_has_its_earlier_meaning_again_after_the_run(job, tmp_path):
-    before = signal.getsignal(signal.SIGUSR1)
-    assert main(["fit", *RUN, "--run_dir", str(tmp_path / "run"), "--test_after_fit=false"]) == 0
-    assert signal.getsignal(signal.SIGUSR1) == before
-
-
-def load(run: Path, name: str = "last") -> dict:
-    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+@pytest.mark.parametrize("warned", [False, True])
+def test_signals_have_their_earlier_meanings_again_after_the_run(warned, job, tmp_path, monkeypatch):
+    before = [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGTERM)]
+    if warned:
+        warn_at(monkeypatch, "training_step", 2)
+    start = ["fit", *RUN, "--run_dir", str(tmp_path / "run"), "--ckpt_path=last", "--test_after_fit=false"]
+    assert main(start) == (75 if warned else 0)
+    assert [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGTERM)] == before
 
 
 def rows(run: Path, cut: int | None) -> list[dict[str, str]]:
@@ -156,14 +152,3 @@ def rows(run: Path, cut: int | None) -> list[dict[str, str]]:
             for name in [name for name in row if name.startswith(RESUMED_EPOCH_MEANS)]:
                 del row[name]
     return found
-
-
-def equal(a: object, b: object) -> bool:
-    """Compare nested values; tensors bit for bit."""
-    if isinstance(a, torch.Tensor):
-        return isinstance(b, torch.Tensor) and torch.equal(a, b)
-    if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple):
-        return isinstance(b, list | tuple) and len(a) == len(b) and all(map(equal, a, b))
-    return a == b

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cofusion.console import say
@@ -57,7 +57,7 @@ class Requeue(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the run if the warning came since the last batch; the epoch before is saved."""
         if self._anyone_warned(trainer):
-            self._end(trainer)
+            self._end_together(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -67,7 +67,7 @@ class Requeue(Callback):
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if whole_step and not trainer.is_last_batch and self._anyone_warned(trainer):
             trainer.save_checkpoint(self.last)
-            self._end(trainer)
+            self._end_together(trainer)
 
     def on_test_batch_end(
         self,
@@ -79,24 +79,45 @@ class Requeue(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """End the run if the warning came; the test begins anew later."""
-        # Not agreed upon with the other processes, whose numbers of scenes may differ: SLURM ends them too.
-        if self._warned:
-            self._end(trainer)
+        # The others may have more scenes or fewer, so nothing is agreed upon with them; SLURM ends them.
+        if self._warned and trainer.is_global_zero:
+            self._end(self._queue_again())
 
     def _anyone_warned(self, trainer: Trainer) -> bool:
         """Tell whether a process of the run was warned; the signal reaches them at different batches."""
         return trainer.strategy.reduce_boolean_decision(self._warned, all=False)
 
-    def _end(self, trainer: Trainer) -> NoReturn:
-        if not self.goes_on:
-            raise UserError(
-                f"the job's time is nearly over. {self.last} is saved, but the job is not queued again: its "
-                f"command would begin a new run; give it --run_dir {self.last.parents[1]} --ckpt_path last"
-            )
-        if trainer.is_global_zero:
-            job = _requeue(self.last)
-            say(f"the job's time is nearly over; job {job} is queued again and goes on with {self.last}")
+    def _end_together(self, trainer: Trainer) -> NoReturn:
+        # Queueing the job again ends it: SLURM sends SIGTERM to processes that are about to end anyway, and
+        # Lightning would answer by talking to the other processes while they talk about something else.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        trainer.strategy.barrier()
+        problem = self._queue_again() if trainer.is_global_zero else None
+        # No process ends before that is done: srun would end the others.
+        self._end(trainer.strategy.broadcast(problem))
+
+    def _end(self, problem: str | None) -> NoReturn:
+        if problem:
+            raise UserError(f"the job's time is nearly over and {self.last} is saved, but {problem}")
+        say(f"the job's time is nearly over; it is queued again and goes on with {self.last}")
         raise SystemExit(REQUEUED)
+
+    def _queue_again(self) -> str | None:
+        """Have this job queued again; say what keeps it from that."""
+        if not self.goes_on:
+            return (
+                f"the job is not queued again, for its command would begin a new run; give it "
+                f"--run_dir {self.last.parents[1]} --ckpt_path last"
+            )
+        job = _job()
+        try:
+            subprocess.run(
+                ["scontrol", "requeue", job], capture_output=True, text=True, check=True, timeout=60
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = (getattr(error, "stderr", None) or str(error)).strip()
+            return f"SLURM does not queue job {job} again ({reason}); submit the same command again"
+        return None
 
 
 def in_slurm_job() -> bool:
@@ -104,17 +125,7 @@ def in_slurm_job() -> bool:
     return SLURMEnvironment.detect()
 
 
-def _requeue(last: Path) -> str:
-    """Have this job, or this task of a job array, queued again and return its number."""
+def _job() -> str:
+    """The number of this job, or of this task of a job array, which shares SLURM_JOB_ID with the array."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    # One task of an array has the number of the whole array in SLURM_JOB_ID.
-    job = f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
-    try:
-        subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = (getattr(error, "stderr", None) or str(error)).strip()
-        raise UserError(
-            f"the job's time is nearly over and SLURM does not queue job {job} again ({reason}); submit the "
-            f"same script again to go on with {last}"
-        ) from None
-    return job
+    return f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
