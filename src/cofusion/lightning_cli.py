@@ -240,10 +240,17 @@ class FusionCLI(LightningCLI):
         # A scene that cannot be read stops the run now: not after W&B was started, nor after the training.
         for stage in ("fit", "test") if test else ("fit",):
             self.datamodule.setup(stage)
+        self._say_batch()
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.ckpt_path, weights_only=True)
         if test:
             checkpoints = [self.run_dir / "checkpoints" / name for name in (BEST, LAST)]
             self._evaluate("test", next((path for path in checkpoints if path.is_file()), None))
+
+    def _say_batch(self) -> None:
+        world, batch = self.trainer.world_size, self.datamodule.batch_size
+        if world > 1:
+            step = world * batch * self.trainer.accumulate_grad_batches
+            say(f"{world} processes: {step} crops a step; the learning rate is as configured, for any number")
 
     def _evaluate(self, verb: str, ckpt_path: Path | None) -> None:
         extra = {"return_predictions": False} if verb == "predict" else {"verbose": verb == "validate"}

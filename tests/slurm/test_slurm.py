@@ -149,6 +149,7 @@ def test_two_tasks_train_one_run_and_obey_the_warning_together(cluster, of_two, 
     assert cluster.finish(number)["JobState"] == "COMPLETED", logs(tmp_path)
     assert cluster.job(number)["Restarts"] == "1"
     assert logs(tmp_path).count("it is queued again and goes on with") == 1
+    assert logs(tmp_path).count("2 processes: 4 crops a step; the learning rate is as configured") == 2
     assert list((tmp_path / "runs" / "cofusion").iterdir()) == [run]
     check_same_training(run, whole_of_two)
     assert json.loads((run / "results.json").read_text())["device"].startswith("2 x ")
