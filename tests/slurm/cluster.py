@@ -120,7 +120,7 @@ class Cluster:
         Path(self.env["SLURM_CONF"]).write_text(config)
         (self.folder / "gres.conf").write_text(f"Name=gpu File={self.folder}/gpu[0-{GPUS - 1}]\n")
         for i in range(GPUS):
-            (self.folder / f"gpu{i}").touch()
+            (self.folder / f"gpu{i}").symlink_to("/dev/null")
 
         self._daemon(
             "munged",
