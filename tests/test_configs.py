@@ -18,11 +18,13 @@ LEAVES = [path for path in ALL if path.parent == CONFIGS and "config" in yaml.sa
 # Sweep files are no configs of a run; tests/cluster/test_shipped.py runs them.
 SWEEPS = sorted((CONFIGS / "sweep").glob("*.yaml"))
 OVERLAYS = [path for path in ALL if path not in LEAVES and path not in SWEEPS]
+BATCH_SCRIPTS = sorted((CONFIGS / "slurm").glob("*.sh"))
 ABLATIONS = sorted((CONFIGS / "ablation").glob("*.yaml"))
 # One batch of everything, on the CPU whatever the config says.
 ONE_STEP = [
     "--trainer.accelerator=cpu",
     "--trainer.devices=1",
+    "--trainer.num_nodes=1",
     "--trainer.strategy=auto",
     "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=1",
@@ -96,6 +98,22 @@ def test_every_config_begins_with_what_it_is_and_leaves_with_their_command(path)
         assert first.startswith(f"# cofusion fit --config {path.name}")
     if path in SWEEPS:
         assert first.startswith(f"# cofusion sweep run sweep/{path.name}")
+
+
+@pytest.mark.parametrize("path", BATCH_SCRIPTS, ids=lambda path: path.stem)
+def test_every_batch_script_says_its_command_and_asks_for_a_warning_and_one_task_per_device(path):
+    lines = path.read_text().splitlines()
+    assert lines[:1] == ["#!/usr/bin/env bash"]
+    command = re.fullmatch(
+        rf"# sbatch configs/slurm/{path.name}(( --config [\w/.]+)+)( --data.root DIR)?", lines[1]
+    )
+    for name in command[1].split()[1::2]:
+        assert (CONFIGS / name).is_file(), name
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)$", path.read_text(), re.MULTILINE))
+    assert asked["signal"] == "SIGUSR1@90"
+    assert asked["open-mode"] == "append"
+    assert "requeue" in asked
+    assert asked["ntasks-per-node"] == asked["gpus-per-node"]
 
 
 def _small_scenes(config: Path, roots: dict[str, Path]) -> list[str]:

@@ -40,3 +40,4 @@ def test_configs_splits_and_responses_travel_in_the_wheel(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["cave_20_11", "3"]
     assert (tmp_path / "site" / "cofusion" / "py.typed").is_file()
+    assert (tmp_path / "site" / "cofusion" / "configs" / "slurm" / "one_node.sh").is_file()

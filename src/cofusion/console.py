@@ -20,6 +20,10 @@ _HARMLESS = (
     r".*callbacks used to create the checkpoint need to be provided.*RunCheckpoint",
     # The whole data set is in memory: one process cuts patches faster than a network uses them.
     r".*does not have many workers which may be a bottleneck",
+    # Outside a job of SLURM's; within one, Lightning does not say it.
+    r".*The `srun` command is available on your system but is not used",
+    # The sampler goes on at the very batch.
+    r".*resuming from a checkpoint that ended before the epoch ended",
     # Resuming a run goes on in its directory on purpose.
     r".*Checkpoint directory .* exists and is not empty",
     # Runs of few batches log once an epoch.

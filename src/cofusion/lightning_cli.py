@@ -38,6 +38,7 @@ from cofusion.training.checkpoints import (
     read_checkpoint,
 )
 from cofusion.training.csv_log import MetricsLog
+from cofusion.training.requeue import Requeue, in_slurm_job
 
 # What the data knows, the network is built with; a network without such an argument is left alone.
 _LINKS = ("scale", "hsi_bands", "msi_bands", "phase")
@@ -192,8 +193,15 @@ class FusionCLI(LightningCLI):
         if self.verb != "fit":
             kwargs["enable_checkpointing"] = False
         elif config.enable_checkpointing is not False:
+            if in_slurm_job():
+                kwargs["callbacks"].append(self._requeue())
             kwargs["callbacks"] += checkpoint_callbacks()
         return super().instantiate_trainer(**kwargs)
+
+    def _requeue(self) -> Requeue:
+        goes_on = bool(self.config.run_dir) and self.config.ckpt_path == "last"
+        requeue = Requeue(self.run_dir / "checkpoints" / LAST, goes_on)
+        return self.stack.enter_context(requeue.listening())
 
     def _loggers(self, given: Any) -> list[Logger]:
         if given is False:
@@ -232,10 +240,17 @@ class FusionCLI(LightningCLI):
         # A scene that cannot be read stops the run now: not after W&B was started, nor after the training.
         for stage in ("fit", "test") if test else ("fit",):
             self.datamodule.setup(stage)
+        self._say_batch()
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.ckpt_path, weights_only=True)
         if test:
             checkpoints = [self.run_dir / "checkpoints" / name for name in (BEST, LAST)]
             self._evaluate("test", next((path for path in checkpoints if path.is_file()), None))
+
+    def _say_batch(self) -> None:
+        world, batch = self.trainer.world_size, self.datamodule.batch_size
+        if world > 1:
+            step = world * batch * self.trainer.accumulate_grad_batches
+            say(f"{world} processes: {step} crops a step; the learning rate is as configured, for any number")
 
     def _evaluate(self, verb: str, ckpt_path: Path | None) -> None:
         extra = {"return_predictions": False} if verb == "predict" else {"verbose": verb == "validate"}

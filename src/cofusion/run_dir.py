@@ -82,10 +82,23 @@ def _check_unused(directory: Path) -> None:
 def _check_launcher(given: str | None) -> None:
     """Processes that a launcher started side by side have no common parent to choose a directory for them."""
     processes = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
+    if processes > 1 and _is_batch_script():
+        raise UserError(
+            f"this job has {processes} tasks, but only srun starts them: write `srun cofusion ...`"
+        )
     if given is None and processes > 1:
         raise UserError(
             f"this is one of {processes} processes; name the run directory that they share: --run_dir DIR"
         )
+
+
+def _is_batch_script() -> bool:
+    """Tell whether a SLURM job's script itself started this process, which would wait for the other tasks."""
+    names = ("SLURM_JOB_ID", "SLURM_STEP_ID", "WORLD_SIZE")
+    in_job, in_step, launched = (name in os.environ for name in names)
+    # Lightning takes jobs of these names for interactive sessions, whose tasks are not waited for.
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    return in_job and not in_step and not launched and not interactive
 
 
 def _remove_empty(directories: list[Path]) -> None:

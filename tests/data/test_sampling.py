@@ -154,6 +154,19 @@ def test_processes_share_an_epoch_in_equal_parts(world):
         assert together == list(range(epoch * 20, epoch * 20 + 20 // world * world))
 
 
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_an_epoch_goes_on_where_it_was_left(world):
+    for rank in range(world):
+        sampler, resumed = (EpochSampler(range(20), world, rank) for _ in range(2))
+        resumed.go_on(epoch=4, done=2)
+        sampler.set_epoch(4)
+        assert list(resumed) == list(sampler)[2:]
+        assert len(resumed) == len(sampler)
+        for each in (sampler, resumed):
+            each.set_epoch(5)
+        assert list(resumed) == list(sampler)
+
+
 @pytest.mark.parametrize(("length", "world"), [(5, 1), (5, 2), (11, 4), (3, 3)])
 def test_shards_hold_every_sample_once(length, world):
     shards = [ShardSampler(range(length), world, rank) for rank in range(world)]

@@ -35,7 +35,7 @@ class FusionDataModule(LightningDataModule):
     contributes to a training crop, the reach of the blur included (see `cofusion.data.allowed_corners`).
 
     Crops, flips and quarter turns are a function of (seed, epoch, index) alone: the number of workers does
-    not change them, and a run resumed at an epoch sees what an uninterrupted one sees.
+    not change them, and a resumed run sees what an uninterrupted one sees.
 
     Args:
         scenes: The data set, a class of cofusion.scenes; called with the root.
@@ -211,8 +211,12 @@ class FusionDataModule(LightningDataModule):
             )
         sampler = EpochSampler(crops, world, rank)
         if self.trainer:
-            # Lightning calls `set_epoch` only after the workers of a resumed run have begun to load.
-            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"])
+            # Lightning calls `set_epoch` only after the workers of a resumed run have begun to load; an epoch
+            # of which the checkpoint has a part it would begin anew.
+            loop = self.trainer.fit_loop
+            batches = loop.epoch_loop.batch_progress.state_dict()
+            done = 0 if batches["is_last_batch"] else batches["current"]["processed"] * self.batch_size
+            sampler.go_on(loop.epoch_progress.state_dict()["current"]["processed"], done)
         return DataLoader(
             crops,
             batch_size=self.batch_size,

@@ -113,11 +113,18 @@ class EpochSampler(DistributedSampler[int]):
     def __init__(self, data: Dataset[Any], world: int = 1, rank: int = 0) -> None:
         super().__init__(data, num_replicas=world, rank=rank, shuffle=False, drop_last=True)
         self.length = len(cast(Sized, data))
+        self._done = (-1, 0)
+
+    def go_on(self, epoch: int, done: int) -> None:
+        """Set an epoch of which this process has drawn the first `done` samples: they are left out, once."""
+        self.set_epoch(epoch)
+        self._done = (epoch, done)
 
     def __iter__(self) -> Iterator[int]:
         first = self.epoch * self.length
         stop = first + len(self) * self.num_replicas
-        return iter(range(first + self.rank, stop, self.num_replicas))
+        done = self._done[1] if self._done[0] == self.epoch else 0
+        return iter(range(first + self.rank + done * self.num_replicas, stop, self.num_replicas))
 
     def __len__(self) -> int:
         return self.length // self.num_replicas
