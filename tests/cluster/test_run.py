@@ -275,7 +275,9 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "sbatch").write_text(f'#!/bin/bash\necho "$@" >> {folder}/calls\necho "77;cluster"\n')
-    (folder / "srun").write_text(f'#!/bin/bash\necho "$@" >> {folder}/calls\nshift\nexec "$@"\n')
+    (folder / "srun").write_text(
+        f'#!/bin/bash\necho "$@" >> {folder}/calls\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n'
+    )
     for path in folder.iterdir():
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -284,7 +286,12 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def task(script: Path, index: int) -> "subprocess.CompletedProcess[str]":
     """Run a task of a job array as SLURM would."""
-    ids = {"SLURM_JOB_ID": "80", "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(index)}
+    ids = {
+        "SLURM_JOB_ID": "80",
+        "SLURM_ARRAY_JOB_ID": "77",
+        "SLURM_ARRAY_TASK_ID": str(index),
+        "SLURM_CPUS_PER_TASK": "3",
+    }
     return subprocess.run(
         ["bash", str(script)],
         env={**os.environ, **ids},
@@ -324,7 +331,7 @@ def test_one_job_array_runs_the_sweep(sweep, slurm, capfd):
     assert found["good"][4:] == [os.uname().nodename + ",", "job", "77_0"]
     assert found["bad"][0] == "failed" and starts("bad") == 2
     assert found["flaky"][0] == "complete"
-    assert "--kill-on-bad-exit=1" in (slurm / "calls").read_text()
+    assert "--kill-on-bad-exit=1 --cpus-per-task=3 " in (slurm / "calls").read_text()
 
     # Queued again, a complete trial is done at once; a new submission takes the rest alone.
     assert task(script, 0).returncode == 0 and starts("good") == 1

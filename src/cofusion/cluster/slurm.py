@@ -139,7 +139,9 @@ def srun() -> list[str]:
     """
     if "SLURM_JOB_ID" not in os.environ:
         raise UserError("--launcher slurm --trial N is for the tasks of a job; leave --trial out to submit")
-    return ["srun", "--kill-on-bad-exit=1"]
+    # srun does not take this one over from the job (since SLURM 22.05).
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK")
+    return ["srun", "--kill-on-bad-exit=1", *([f"--cpus-per-task={cpus}"] if cpus else [])]
 
 
 def _next_free(parent: Path) -> Path:
