@@ -16,9 +16,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from cofusion import __version__
-from cofusion.cli import UsageError
+from cofusion.cli import TerminatedError, UsageError
 from cofusion.configs import expand_configs, explain, run_name
 from cofusion.console import Bar, quiet, say
 from cofusion.data import FusionDataModule
@@ -35,7 +36,9 @@ from cofusion.training.checkpoints import (
     checkpoint_callbacks,
     differences,
     find_checkpoint,
+    latest_checkpoint,
     read_checkpoint,
+    remove_leftovers,
 )
 from cofusion.training.csv_log import MetricsLog
 
@@ -56,6 +59,7 @@ def run(verb: str, args: list[str]) -> None:
     Raises:
         UsageError: The arguments or a config cannot be understood.
         UserError: What they ask for cannot be done.
+        TerminatedError: SIGTERM came while it ran; the batch at work is the last.
     """
     with quiet(), ExitStack() as stack:
         stack.push(_finish_wandb)
@@ -63,6 +67,9 @@ def run(verb: str, args: list[str]) -> None:
             FusionCLI(verb, args, stack).run()
         except MisconfigurationException as error:
             raise UserError(str(error)) from error
+        except SIGTERMException:
+            # Lightning's own would end the process as if all were done.
+            raise TerminatedError("stopped by SIGTERM; fit goes on with --run_dir DIR --ckpt_path last") from None
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"not enough GPU memory; lower data.batch_size or data.patch ({error})"
@@ -153,6 +160,8 @@ class FusionCLI(LightningCLI):
         resume = self.verb == "fit" and config.ckpt_path is not None
         self.run_dir = self.stack.enter_context(run_directory(self.verb, config.name, config.run_dir, resume))
         config.trainer.default_root_dir = str(self.run_dir)
+        if resume:
+            remove_leftovers(self.run_dir)
         for logger in _as_list(config.trainer.logger):
             _point_logger(logger, self.run_dir, config.name, self.verb)
 
@@ -164,11 +173,13 @@ class FusionCLI(LightningCLI):
             return find_checkpoint(given, LAST if self.verb == "fit" else BEST)
         if run_dir is None:
             raise UserError(f"--ckpt_path {given} needs the directory of the run: --run_dir DIR")
-        path = Path(run_dir).expanduser() / "checkpoints" / f"{given}.ckpt"
-        if self.verb == "fit" and not path.is_file():
-            # The same command starts a run and goes on with it, as a job that is queued again needs.
-            return None
-        return find_checkpoint(path)
+        directory = Path(run_dir).expanduser()
+        path = directory / "checkpoints" / f"{given}.ckpt"
+        found = latest_checkpoint(directory) if path.name == LAST else path if path.is_file() else None
+        if found is None and self.verb != "fit":
+            return find_checkpoint(path)
+        # Without one, fit begins: a job that is queued again starts and goes on by the same command.
+        return found
 
     def instantiate_classes(self) -> None:
         """Build data, module and trainer; what a constructor rejects is the user's error."""

@@ -84,7 +84,7 @@ def test_read_checkpoint_keeps_values(tmp_path):
 def test_find_checkpoint_prefers_what_is_asked_for_and_takes_what_is_there(tmp_path):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    (folder / "last.ckpt").touch()
+    torch.save(checkpoint_of(Net(3)), folder / "last.ckpt")
     assert find_checkpoint(tmp_path) == folder / "last.ckpt"
     (folder / "best.ckpt").touch()
     assert find_checkpoint(tmp_path) == folder / "best.ckpt"
