@@ -4,6 +4,7 @@ As a program, it imports everything once and then answers requests, a line of JS
 a child of its own: what SIGKILL does to a process is the same however the process was born.
 """
 
+import faulthandler
 import json
 import os
 import resource
@@ -142,11 +143,12 @@ def at_call(which: int, function: Callable[..., Any], instead: Callable[..., Any
 
 def child(args: list[str], during: tuple[str, int] | None, said: Path) -> int:
     """Be the process of a run."""
-    import faulthandler; faulthandler.enable()
     os.setsid()
     with said.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    # What hangs is a failure too: it ends, and says where it was.
+    faulthandler.dump_traceback_later(120, exit=True)
     if during:
         ACCIDENTS[during[0]](during[1])
     import cofusion.__main__

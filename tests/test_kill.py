@@ -1,18 +1,16 @@
 """Runs that are really killed, at every kind of moment, go on and end like one that never was."""
 
-import contextlib
 import json
 import os
 import random
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from command import QUICK
+from command import QUICK, small_disk
 from nursery import Nursery
 from scene_files import write_split
 
@@ -152,9 +150,9 @@ def test_a_disk_that_is_full_ends_the_run_with_one_line(call: int, nursery: Nurs
     check_equal(run, whole)
 
 
-def test_a_small_disk(nursery: Nursery, whole: Path, tmp_path: Path):
+def test_asmall_disk(nursery: Nursery, whole: Path, tmp_path: Path):
     # A checkpoint has 0.7 MB; three and one that is being written need more than there is.
-    with _small_disk(tmp_path / "disk", "2400k") as (disk, grow):
+    with small_disk(tmp_path / "disk", "2400k") as (disk, grow):
         run = disk / "run"
         command = ["fit", *RUN, "--run_dir", str(run), "--ckpt_path", "last"]
         status, said = nursery.run(*command)
@@ -162,24 +160,6 @@ def test_a_small_disk(nursery: Nursery, whole: Path, tmp_path: Path):
         grow("20m")
         assert nursery.run(*command)[0] == 0
         check_equal(run, whole)
-
-
-@contextlib.contextmanager
-def _small_disk(folder: Path, size: str) -> Iterator[tuple[Path, object]]:
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"only root may make a small disk: {getattr(error, 'stderr', error)}")
-
-    def grow(to: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={to}", str(folder)], check=True)
-
-    try:
-        yield folder, grow
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def _check_says_that_the_disk_is_full(status: int, said: str, run: Path) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import sys
 from argparse import ArgumentError
 from contextlib import ExitStack, suppress
@@ -81,8 +82,12 @@ def _finish_wandb(kind: type[BaseException] | None, error: BaseException | None,
     wandb: Any = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         # The run directory is complete without it.
-        with suppress(Exception):
+        try:
             wandb.finish(exit_code=int(error is not None))
+        except Exception:
+            # Its process is gone, and what it would still do at the end of this one can only fail loudly.
+            with suppress(Exception, SystemExit):
+                wandb.teardown()
 
 
 class FusionCLI(LightningCLI):
@@ -163,7 +168,7 @@ class FusionCLI(LightningCLI):
         if resume:
             remove_leftovers(self.run_dir)
         for logger in _as_list(config.trainer.logger):
-            _point_logger(logger, self.run_dir, config.name, self.verb)
+            _point_logger(logger, self.run_dir, {**_labels(config), "job_type": self.verb})
 
     def _find_checkpoint(self) -> Path | None:
         given, run_dir = self.config.ckpt_path, self.config.run_dir
@@ -281,20 +286,37 @@ class SaveConfig(SaveConfigCallback):
                 logger.log_hyperparams(yaml.safe_load(text))
 
 
-def _point_logger(logger: Namespace, run_dir: Path, name: str, verb: str) -> None:
-    """Let a configured logger such as W&B's write into the run directory, under the run's name."""
+def _point_logger(logger: Namespace, run_dir: Path, labels: dict[str, Any]) -> None:
+    """Let a configured logger such as W&B's write into the run directory, under the run's labels."""
     init_args = logger.get("init_args") or {}
     if "save_dir" in init_args:
         init_args["save_dir"] = str(run_dir)
-    for key, value in {"name": f"{name}/{run_dir.name}", "group": name, "job_type": verb}.items():
+    for key, value in labels.items():
         if key in init_args and init_args[key] is None:
             init_args[key] = value
 
 
+def _labels(config: Namespace) -> dict[str, Any]:
+    """What W&B lists a run by: `cave_x4-full-seed3407`, in the group of its sweep or of its configs."""
+    net = config.model.net
+    variant = (net.get("init_args") or {}).get("variant")
+    # The name of a config such as ablation/no_spacam.yaml is that of its variant.
+    named = [variant] if variant and not config.name.endswith(f"-{variant}") else []
+    return {
+        "name": "-".join([config.name, *named, f"seed{config.seed_everything}"]),
+        "group": os.environ.get("WANDB_RUN_GROUP") or config.name,
+        "tags": [_import(config.data.scenes.class_path).stem, f"x{config.data.scale}", net.class_path.rpartition(".")[2]],
+    }
+
+
+def _import(class_path: str) -> Any:
+    module, _, name = class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
 def _check_links(net: Namespace) -> None:
     """Refuse a value for what the data decide: the link would replace it without a word."""
-    module, _, name = net.class_path.rpartition(".")
-    parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    parameters = inspect.signature(_import(net.class_path)).parameters
     for argument, value in (net.get("init_args") or {}).items():
         if argument in _LINKS and value not in (None, parameters[argument].default):
             raise UsageError(
