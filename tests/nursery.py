@@ -1,10 +1,11 @@
 """Runs of `cofusion` that are really killed, without waiting each time for what they import.
 
-As a program, it imports everything once and then answers requests, a line of JSON each, by running the command in
-a child of its own: what SIGKILL does to a process is the same however the process was born.
+As a program, it imports everything once and then answers requests, a line of JSON each, by running the
+command in a child of its own: what SIGKILL does to a process is the same however the process was born.
 """
 
 import faulthandler
+import importlib
 import json
 import os
 import resource
@@ -38,17 +39,16 @@ class Nursery:
         self._process.wait(30)
 
     def run(
-        self, *args: str, during: tuple[str, int] | None = None, after: float | None = None, signum: int = signal.SIGKILL
+        self, *args: str, during: tuple[str, int] | None = None, after: float | None = None
     ) -> tuple[int, str]:
         """Run `cofusion ARGS`; returns its exit status, minus the signal that ended it, and what it said.
 
         Args:
             args: Arguments of the command.
             during: (what, call): let it meet a key of `ACCIDENTS`, at this call of it, counted from 1.
-            after: Send a signal so many seconds after its run directory was made.
-            signum: Which.
+            after: Send SIGKILL so many seconds after its run directory was made.
         """
-        request = {"args": args, "during": during, "after": after, "signum": int(signum)}
+        request = {"args": args, "during": during, "after": after}
         print(json.dumps(request), file=self._process.stdin, flush=True)
         status, said = json.loads(self._process.stdout.readline())
         return status, said
@@ -118,6 +118,18 @@ def in_step(name: str) -> Callable[[int], None]:
     return patch
 
 
+def on_sigterm(call: int) -> None:
+    from cofusion.training import FusionModule
+
+    step = FusionModule.training_step
+
+    def signal_and_step(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(*arguments)
+
+    FusionModule.training_step = at_call(call, step, signal_and_step)
+
+
 ACCIDENTS: dict[str, Callable[[int], None]] = {
     "checkpoint": in_checkpoint,
     "rotation": between_checkpoints,
@@ -126,6 +138,7 @@ ACCIDENTS: dict[str, Callable[[int], None]] = {
     "training": in_step("training_step"),
     "validation": in_step("validation_step"),
     "test": in_step("test_step"),
+    "sigterm": on_sigterm,
 }
 
 
@@ -178,7 +191,7 @@ def answer(request: dict[str, Any], said: Path) -> tuple[int, str]:
         time.sleep(request["after"])
         ended = ended if ended[0] else os.waitpid(pid, os.WNOHANG)
         if not ended[0]:
-            os.killpg(pid, request["signum"])
+            os.killpg(pid, signal.SIGKILL)
     if not ended[0]:
         ended = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(ended[1]), said.read_text()
@@ -189,8 +202,7 @@ if __name__ == "__main__":
 
     import torch
 
-    import cofusion.lightning_cli  # noqa: F401  # so that no child has to
-
+    importlib.import_module("cofusion.lightning_cli")  # so that no child has to
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         for line in sys.stdin:

@@ -13,6 +13,7 @@ import pytest
 import wandb
 
 from cofusion.cli import main
+from cofusion.training.loggers import OfflineSafeWandbLogger
 from command import QUICK, small_disk
 from wandb_record import history, items, records
 
@@ -122,3 +123,49 @@ def _check_complete(status: int, said: str, run: Path, epochs: int) -> None:
     assert said.count("W&B failed and is ignored") <= 1
     assert json.loads((run / "results.json").read_text())["epochs_done"] == epochs
     assert (run / "figures" / "test_synthetic_3.png").is_file()
+
+
+def test_one_command_uploads_every_offline_run_of_a_sweep(tmp_path, serve, monkeypatch):
+    for trial in ("a", "b"):
+        folder = tmp_path / "sweep" / trial
+        logger = OfflineSafeWandbLogger(save_dir=folder, name=f"trial-{trial}", group="sweep")
+        logger.log_metrics({"val/psnr": 37.5}, step=1)
+        wandb.finish()
+    wandb.teardown()
+    asked = []
+    server = serve(lambda body: (200, _answer_upload(body, asked, f"http://127.0.0.1:{server.server_port}")))
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+
+    line = next(line for line in _doc().splitlines() if line.startswith("find ") and "wandb sync" in line)
+    command = line.replace("runs/sweeps/ablation", str(tmp_path / "sweep"))
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    runs = [json.loads(body)["variables"] for body in asked if b"mutation UpsertBucket" in body]
+    assert {run["displayName"] for run in runs} >= {"trial-a", "trial-b"}
+    assert {run["groupName"] for run in runs if run["displayName"]} == {"sweep"}
+    assert sum(b"37.5" in body and b"wandb-history" in body for body in asked) == 2
+    # What is uploaded is marked, and not uploaded again.
+    asked.clear()
+    assert subprocess.run(command, shell=True, capture_output=True, timeout=120).returncode == 0
+    assert not any(b"UpsertBucket" in body for body in asked)
+
+
+def _doc() -> str:
+    return (Path(__file__).parents[1] / "docs" / "cluster_tracking_part.md").read_text()
+
+
+def _answer_upload(body: bytes, asked: list[bytes], url: str) -> bytes:
+    """As much of W&B's server as an upload needs."""
+    asked.append(body)
+    data = {}
+    if b"mutation UpsertBucket" in body:
+        project = {"id": "p", "name": "p", "entity": {"id": "e", "name": "e"}}
+        bucket = {"id": "x", "name": "r", "displayName": "d", "config": "{}", "historyLineCount": 0}
+        data = {"upsertBucket": {"bucket": {**bucket, "project": project}, "inserted": True}}
+    elif b"mutation CreateRunFiles" in body:
+        files = [
+            {"name": name, "uploadUrl": f"{url}/{name}"} for name in json.loads(body)["variables"]["files"]
+        ]
+        data = {"createRunFiles": {"runID": "x", "uploadHeaders": [], "files": files}}
+    return json.dumps({"data": data}).encode()

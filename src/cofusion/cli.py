@@ -54,7 +54,7 @@ class TerminatedError(UserError):
     """SIGTERM came, as from `kill`, `timeout` or a queue; ends with status 143, as a shell would say it."""
 
 
-_STATUS = {UsageError: USAGE, TerminatedError: TERMINATED}
+_STATUS: dict[type[Exception], int] = {UsageError: USAGE, TerminatedError: TERMINATED}
 
 
 class Parser(ArgumentParser):

@@ -70,7 +70,9 @@ def run(verb: str, args: list[str]) -> None:
             raise UserError(str(error)) from error
         except SIGTERMException:
             # Lightning's own would end the process as if all were done.
-            raise TerminatedError("stopped by SIGTERM; fit goes on with --run_dir DIR --ckpt_path last") from None
+            raise TerminatedError(
+                "stopped by SIGTERM; fit goes on with --run_dir DIR --ckpt_path last"
+            ) from None
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"not enough GPU memory; lower data.batch_size or data.patch ({error})"
@@ -305,7 +307,11 @@ def _labels(config: Namespace) -> dict[str, Any]:
     return {
         "name": "-".join([config.name, *named, f"seed{config.seed_everything}"]),
         "group": os.environ.get("WANDB_RUN_GROUP") or config.name,
-        "tags": [_import(config.data.scenes.class_path).stem, f"x{config.data.scale}", net.class_path.rpartition(".")[2]],
+        "tags": [
+            _import(config.data.scenes.class_path).stem,
+            f"x{config.data.scale}",
+            net.class_path.rpartition(".")[2],
+        ],
     }
 
 

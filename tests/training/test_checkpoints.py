@@ -103,6 +103,22 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+def test_the_last_checkpoint_becomes_the_previous_one_unless_it_is_damaged(tmp_path):
+    writer, last, previous = AtomicCheckpointIO(), tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    for epoch in (1, 2):
+        writer.save_checkpoint({"epoch": epoch}, last)
+    assert [torch.load(path, weights_only=True)["epoch"] for path in (last, previous)] == [2, 1]
+    last.write_bytes(last.read_bytes()[:100])
+    writer.save_checkpoint({"epoch": 3}, last)
+    assert [torch.load(path, weights_only=True)["epoch"] for path in (last, previous)] == [3, 1]
+
+
+def test_only_the_last_checkpoint_has_a_previous_one(tmp_path):
+    for epoch in (1, 2):
+        AtomicCheckpointIO().save_checkpoint({"epoch": epoch}, tmp_path / "best.ckpt")
+    assert [file.name for file in tmp_path.iterdir()] == ["best.ckpt"]
+
+
 def test_a_moved_run_directory_keeps_its_best(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     there.mkdir()

@@ -1,7 +1,6 @@
 """The W&B logger against no key, no server, bad servers, and a server that goes away."""
 
 import json
-import os
 import shlex
 import socket
 import sys
@@ -190,6 +189,22 @@ def test_checkpoints_are_not_copied_offline(tmp_path, capfd):
     wandb.teardown()
     kinds = {record.WhichOneof("record_type") for record in records(directory)}
     assert "history" in kinds and "artifact" not in kinds
+
+
+@pytest.mark.parametrize("log_model", [True, "all"])
+def test_the_best_checkpoint_alone_is_an_artifact_where_asked_for(tmp_path, monkeypatch, log_model):
+    logger = OfflineSafeWandbLogger(save_dir=tmp_path)
+    sent = []
+    monkeypatch.setattr(
+        logger.experiment, "log_artifact", lambda artifact, aliases: sent.append((artifact, aliases))
+    )
+    logger._log_model = log_model  # offline it is switched off, and here is no server
+    best = ModelCheckpoint(tmp_path, "best", monitor="loss", mode="min", enable_version_counter=False)
+    last = ModelCheckpoint(tmp_path, "last", every_n_epochs=1, enable_version_counter=False)
+    fit(logger, tmp_path, callbacks=[best, last])
+    assert sent and (log_model == "all" or len(sent) == 1)
+    for artifact, aliases in sent:
+        assert artifact.metadata["original_filename"] == "best.ckpt" and "best" in aliases
 
 
 def test_failure_in_mid_run_is_reported_once_and_training_ends_as_planned(tmp_path, capfd, monkeypatch):
