@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def child(args: list[str], during: tuple[str, int] | None, said: Path) -> int:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     # What hangs is a failure too: it ends, and says where it was.
-    faulthandler.dump_traceback_later(120, exit=True)
+    faulthandler.dump_traceback_later(300, exit=True)
     if during:
         ACCIDENTS[during[0]](during[1])
     import cofusion.__main__
@@ -179,6 +180,8 @@ def answer(request: dict[str, Any], said: Path) -> tuple[int, str]:
         status = 70
         try:
             status = child(request["args"], request["during"], said)
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -46,7 +46,7 @@ def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
         slow("checkpoint", 3),  # best.ckpt of the second epoch
         ("checkpoint", 4),  # last.ckpt of the second epoch
         slow("rotation", 2),
-        ("validation", 3),  # the first call is the sanity check's
+        slow("validation", 3),  # the first call is the sanity check's
         slow("test", 1),
         slow("results", 1),  # after training
         ("results", 2),  # after the test

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -72,6 +73,7 @@ def test_the_plain_run_is_named_after_config_variant_and_seed(tmp_path):
     assert (label.display_name, label.run_group) == ("quickstart-full-seed3407", "quickstart")
 
 
+@pytest.mark.slow
 def test_wandbs_process_may_be_killed(tmp_path):
     run = tmp_path / "run"
     process = _start([*EVERY_EPOCH, "--trainer.max_epochs=12", "--run_dir", str(run)], tmp_path)
@@ -90,6 +92,7 @@ def test_wandbs_process_may_be_killed(tmp_path):
     _check_complete(process.returncode, said, run, epochs=12)
 
 
+@pytest.mark.slow
 def test_the_disk_of_wandb_may_be_full(tmp_path):
     run = tmp_path / "run"
     with small_disk(run / "wandb", "256k"):
@@ -169,3 +172,34 @@ def _answer_upload(body: bytes, asked: list[bytes], url: str) -> bytes:
         ]
         data = {"createRunFiles": {"runID": "x", "uploadHeaders": [], "files": files}}
     return json.dumps({"data": data}).encode()
+
+
+def test_tensorboard_takes_scalars_and_pictures(tmp_path):
+    from tensorboardX.proto.event_pb2 import Event
+
+    board = ["--trainer.logger=TensorBoardLogger", "--trainer.logger.save_dir=."]
+    run = tmp_path / "run"
+    assert main(["fit", *QUICK, *board, *EVERY_EPOCH, "--run_dir", str(run)]) == 0
+    # A file of records is read like one that follows another.
+    raw = b"".join(file.read_bytes() for file in sorted(run.rglob("events.out.tfevents.*")))
+    position, seen = 0, {}
+    while position < len(raw):
+        (length,) = struct.unpack_from("<Q", raw, position)
+        event = Event.FromString(raw[position + 12 : position + 12 + length])
+        position += 12 + length + 4
+        seen |= {(value.tag, event.step): value for value in event.summary.value}
+    with (run / "metrics.csv").open(newline="") as rows:
+        for row in csv.DictReader(rows):
+            for name in ("train/loss", "val/psnr", "test/psnr"):
+                if row[name]:
+                    assert seen[name, int(row["step"])].simple_value == pytest.approx(float(row[name]))
+    pictures = {tag for (tag, _), value in seen.items() if value.HasField("image")}
+    assert pictures == {"figures/validation/synthetic_2", "figures/test/synthetic_3"}
+
+
+def test_no_logger_at_all(tmp_path):
+    run = tmp_path / "run"
+    assert main(["fit", *QUICK, *EVERY_EPOCH, "--trainer.logger=false", "--run_dir", str(run)]) == 0
+    assert not (run / "metrics.csv").exists()
+    assert (run / "figures" / "test_synthetic_3.png").is_file()
+    assert json.loads((run / "results.json").read_text())["scenes"]["synthetic_3"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,23 @@ def test_two_processes_share_a_run_and_measure_like_one(tmp_path: Path, monkeypa
     )
     scenes = ["--data.scenes.count", "7", "--data.split", str(split)]
     both = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    writes = _record_writes(tmp_path, monkeypatch)
     done = in_subprocess("fit", *QUICK, *scenes, *both, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "runs" / "quickstart").iterdir()] == ["fit_0"]
     run = tmp_path / "runs" / "quickstart" / "fit_0"
     assert done.stdout.count("run directory: ") == 1
+    written = [line.split(" ", 1) for line in writes.read_text().splitlines() if str(run) in line]
+    first, second = ({Path(path).name for rank, path in written if rank == which} for which in "01")
+    assert first >= {
+        "config.yaml",
+        "metrics.csv",
+        "results.json",
+        "last.ckpt",
+        "best.ckpt",
+        "test_synthetic_4.png",
+    }
+    assert second == set()
 
     with one_thread():
         assert main(["test", *QUICK, *scenes, "--ckpt_path", str(run), "--run_dir", "tested"]) == 0
@@ -45,6 +58,7 @@ def test_two_processes_share_a_run_and_measure_like_one(tmp_path: Path, monkeypa
     assert _column(Path("validated"), "val/psnr") == [pytest.approx(best, rel=1e-6)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one_with_the_same_global_batch(tmp_path: Path):
     split = write_split(
         tmp_path / "split.yaml",
@@ -68,6 +82,29 @@ def test_two_processes_train_like_one_with_the_same_global_batch(tmp_path: Path)
     )
     assert one["global_step"] == two["global_step"] == 20
     torch.testing.assert_close(two["state_dict"], one["state_dict"], rtol=0, atol=1e-5)
+
+
+def _record_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let Python processes note the files that they open for writing or move into place."""
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(f"""
+import os, sys
+
+log = os.open({str(folder / "writes")!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+def note(event, arguments):
+    if event == "os.rename":
+        path = arguments[1]
+    elif event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        path = arguments[0]
+    else:
+        return
+    os.write(log, f"{{os.environ.get('LOCAL_RANK', '0')}} {{path}}\\n".encode())
+
+sys.addaudithook(note)
+""")
+    monkeypatch.setenv("PYTHONPATH", str(folder / "site"), prepend=os.pathsep)
+    return folder / "writes"
 
 
 def _column(run: Path, name: str) -> list[float]:

@@ -169,7 +169,7 @@ class FusionCLI(LightningCLI):
         config.trainer.default_root_dir = str(self.run_dir)
         if resume:
             remove_leftovers(self.run_dir)
-        for logger in _as_list(config.trainer.logger):
+        for logger in _as_list(config.trainer.logger or None):
             _point_logger(logger, self.run_dir, {**_labels(config), "job_type": self.verb})
 
     def _find_checkpoint(self) -> Path | None:
