@@ -153,7 +153,7 @@ def test_a_disk_that_is_full_ends_the_run_with_one_line(
     check_equal(run, whole)
 
 
-def test_asmall_disk(nursery: Nursery, whole: Path, tmp_path: Path):
+def test_a_small_disk(nursery: Nursery, whole: Path, tmp_path: Path):
     # A checkpoint has 0.7 MB; three and one that is being written need more than there is.
     with small_disk(tmp_path / "disk", "2400k") as (disk, grow):
         run = disk / "run"
