@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 
 # One block of everything per level.
@@ -49,3 +50,22 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """Make a file system of a size such as 2400k; gives its folder and what changes the size."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"only root may make a small disk: {getattr(error, 'stderr', error)}")
+
+    def grow(to: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={to}", str(folder)], check=True)
+
+    try:
+        yield folder, grow
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

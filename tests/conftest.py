@@ -1,7 +1,11 @@
 """Fixtures shared by the rooms: data sets as tiny files in their real containers."""
 
+import http.server
 import importlib
+import os
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +38,52 @@ def chikusei_root(tmp_path: Path) -> Path:
     """The Chikusei file with 90 x 70 pixels and split.yaml."""
     scene_files.write_chikusei(tmp_path / "chikusei")
     return tmp_path / "chikusei"
+
+
+@pytest.fixture
+def wandb_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No key, no settings and no proxy of this machine; W&B's process ends with each test."""
+    import wandb
+
+    for name in [*os.environ]:
+        if name.startswith("WANDB_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "settings"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
+    yield
+    wandb.finish()
+    wandb.teardown()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., http.server.HTTPServer]]:
+    """Start a server that `WANDB_BASE_URL` points to and that answers with what `answer(request)` returns."""
+    servers = []
+
+    def start(answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                status, content = answer(body)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *arguments): ...
+
+        for method in ("GET", "PUT"):
+            setattr(Handler, f"do_{method}", Handler.do_POST)
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

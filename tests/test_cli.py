@@ -86,7 +86,11 @@ def test_fit_leaves_a_complete_record(trained):
     assert set(record["baselines"]) == {"bicubic", "bicubic_aligned"}
     assert (record["epochs_done"], record["epochs_planned"], record["steps"]) == (2, 2, 4)
     assert record["checkpoint"] == "checkpoints/best.ckpt"
-    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+        "previous.ckpt",
+    ]
     assert list((trained / "figures").glob("test_*.png"))
     with (trained / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from cofusion.files import whole_file
@@ -21,3 +24,31 @@ def test_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError("killed")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_power_cut_finds_the_old_file_or_the_new_one(tmp_path, monkeypatch):
+    path, old = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    path.write_text("first")
+    done = []
+    sync, move = os.fsync, Path.replace
+
+    def synced(handle):
+        done.append(("sync", Path(f"/proc/self/fd/{handle}").readlink(), path.exists()))
+        sync(handle)
+
+    def moved(part, target):
+        done.append(("move", part, target))
+        return move(part, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", moved)
+    with whole_file(path, old) as part:
+        part.write_text("second")
+    # The new content is on the disk while the old is still in its place, and the new name at the end.
+    assert done == [
+        ("sync", part, True),
+        ("move", path, old),
+        ("move", part, path),
+        ("sync", tmp_path, True),
+    ]
+    assert (old.read_text(), path.read_text()) == ("first", "second")

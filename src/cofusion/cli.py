@@ -45,11 +45,18 @@ examples:
   cofusion sweep run sweep/ablation.yaml --jobs 2 -- --data.root DIR
 """
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 class UsageError(UserError):
     """Arguments or a config that cannot be understood; ends with status 2."""
+
+
+class TerminatedError(UserError):
+    """SIGTERM came, as from `kill`, `timeout` or a queue; ends with status 143, as a shell would say it."""
+
+
+_STATUS: dict[type[Exception], int] = {UsageError: USAGE, TerminatedError: TERMINATED}
 
 
 class Parser(ArgumentParser):
@@ -67,8 +74,9 @@ def main(args: list[str] | None = None) -> int:
         args: Arguments after the program's name; those of the process where left out.
 
     Returns:
-        Exit status: 0, or 1 for an error, 2 for arguments that cannot be understood, 130 after Ctrl-C. With
-        the environment variable `COFUSION_TRACEBACK=1` an error is raised with its traceback instead.
+        Exit status: 0, or 1 for an error, 2 for arguments that cannot be understood, 130 after Ctrl-C, 143
+        after SIGTERM. With the environment variable `COFUSION_TRACEBACK=1` an error is raised with its
+        traceback instead.
     """
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):
@@ -102,7 +110,7 @@ def _run(verb: str, args: list[str]) -> int:
     except (UserError, OSError) as error:
         if os.environ.get("COFUSION_TRACEBACK") == "1":
             raise
-        return _fail(str(error), USAGE if isinstance(error, UsageError) else FAILED)
+        return _fail(str(error), _STATUS.get(type(error), FAILED))
     return 0
 
 

@@ -64,8 +64,11 @@ def expand_configs(args: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 
 def run_name(configs: Sequence[Path]) -> str:
-    """Name a run after its configs: `cave_x4`, or `cave_x4-no_spacam` with an overlay."""
-    return "-".join(path.stem for path in configs) or "run"
+    """Name a run after its configs: `cave_x4`, or `cave_x4-no_spacam` with an overlay.
+
+    Overlays of `logger/` and `topology/` say where a run is tracked and computed, not what it is.
+    """
+    return "-".join(path.stem for path in configs if path.parent.name not in ("logger", "topology")) or "run"
 
 
 def explain(error: ArgumentError, parser: ArgumentParser, configured: bool) -> str:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, old: Path | None = None) -> Iterator[Path]:
     """Give a temporary name beside `path` and move the file written there into place at the end.
 
     A reader of `path` sees the old file or the new one, never a half: where the block raises, the temporary
-    file is removed and the old one stays. Missing parent folders are made.
+    file is removed and the old one stays. So it is after a power cut: the new file is on the disk before the
+    old one goes. Missing parent folders are made.
 
     Args:
         path: The file to appear. The temporary name keeps its suffix, which picks the format in many writers.
+        old: Where the file goes that is now at `path`; left out, it is gone. Between the two moves there is
+            no file at `path`.
 
     Raises:
         OSError: The folder cannot be written.
@@ -23,9 +26,22 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield part
+        _sync(part)
+        if old is not None and path.exists():
+            path.replace(old)
         part.replace(path)
+        _sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import sys
 from argparse import ArgumentError
 from contextlib import ExitStack, suppress
@@ -16,9 +17,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from cofusion import __version__
-from cofusion.cli import UsageError
+from cofusion.cli import TerminatedError, UsageError
 from cofusion.configs import expand_configs, explain, run_name
 from cofusion.console import Bar, quiet, say
 from cofusion.data import FusionDataModule
@@ -35,7 +37,9 @@ from cofusion.training.checkpoints import (
     checkpoint_callbacks,
     differences,
     find_checkpoint,
+    latest_checkpoint,
     read_checkpoint,
+    remove_leftovers,
 )
 from cofusion.training.csv_log import MetricsLog
 from cofusion.training.requeue import Requeue, in_slurm_job
@@ -57,6 +61,7 @@ def run(verb: str, args: list[str]) -> None:
     Raises:
         UsageError: The arguments or a config cannot be understood.
         UserError: What they ask for cannot be done.
+        TerminatedError: SIGTERM came while it ran; the batch at work is the last.
     """
     with quiet(), ExitStack() as stack:
         stack.push(_finish_wandb)
@@ -64,6 +69,11 @@ def run(verb: str, args: list[str]) -> None:
             FusionCLI(verb, args, stack).run()
         except MisconfigurationException as error:
             raise UserError(str(error)) from error
+        except SIGTERMException:
+            # Lightning's own would end the process as if all were done.
+            raise TerminatedError(
+                "stopped by SIGTERM; fit goes on with --run_dir DIR --ckpt_path last"
+            ) from None
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"not enough GPU memory; lower data.batch_size or data.patch ({error})"
@@ -75,8 +85,12 @@ def _finish_wandb(kind: type[BaseException] | None, error: BaseException | None,
     wandb: Any = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         # The run directory is complete without it.
-        with suppress(Exception):
+        try:
             wandb.finish(exit_code=int(error is not None))
+        except Exception:
+            # Its process is gone, and what it would still do at the end of this one can only fail loudly.
+            with suppress(Exception, SystemExit):
+                wandb.teardown()
 
 
 class FusionCLI(LightningCLI):
@@ -154,8 +168,10 @@ class FusionCLI(LightningCLI):
         resume = self.verb == "fit" and config.ckpt_path is not None
         self.run_dir = self.stack.enter_context(run_directory(self.verb, config.name, config.run_dir, resume))
         config.trainer.default_root_dir = str(self.run_dir)
-        for logger in _as_list(config.trainer.logger):
-            _point_logger(logger, self.run_dir, config.name, self.verb)
+        if resume:
+            remove_leftovers(self.run_dir)
+        for logger in _as_list(config.trainer.logger or None):
+            _point_logger(logger, self.run_dir, {**_labels(config), "job_type": self.verb})
 
     def _find_checkpoint(self) -> Path | None:
         given, run_dir = self.config.ckpt_path, self.config.run_dir
@@ -165,11 +181,13 @@ class FusionCLI(LightningCLI):
             return find_checkpoint(given, LAST if self.verb == "fit" else BEST)
         if run_dir is None:
             raise UserError(f"--ckpt_path {given} needs the directory of the run: --run_dir DIR")
-        path = Path(run_dir).expanduser() / "checkpoints" / f"{given}.ckpt"
-        if self.verb == "fit" and not path.is_file():
-            # The same command starts a run and goes on with it, as a job that is queued again needs.
-            return None
-        return find_checkpoint(path)
+        directory = Path(run_dir).expanduser()
+        path = directory / "checkpoints" / f"{given}.ckpt"
+        found = latest_checkpoint(directory) if path.name == LAST else path if path.is_file() else None
+        if found is None and self.verb != "fit":
+            return find_checkpoint(path)
+        # Without one, fit begins: a job that is queued again starts and goes on by the same command.
+        return found
 
     def instantiate_classes(self) -> None:
         """Build data, module and trainer; what a constructor rejects is the user's error."""
@@ -285,20 +303,41 @@ class SaveConfig(SaveConfigCallback):
                 logger.log_hyperparams(yaml.safe_load(text))
 
 
-def _point_logger(logger: Namespace, run_dir: Path, name: str, verb: str) -> None:
-    """Let a configured logger such as W&B's write into the run directory, under the run's name."""
+def _point_logger(logger: Namespace, run_dir: Path, labels: dict[str, Any]) -> None:
+    """Let a configured logger such as W&B's write into the run directory, under the run's labels."""
     init_args = logger.get("init_args") or {}
     if "save_dir" in init_args:
         init_args["save_dir"] = str(run_dir)
-    for key, value in {"name": f"{name}/{run_dir.name}", "group": name, "job_type": verb}.items():
+    for key, value in labels.items():
         if key in init_args and init_args[key] is None:
             init_args[key] = value
 
 
+def _labels(config: Namespace) -> dict[str, Any]:
+    """What W&B lists a run by: `cave_x4-full-seed3407`, in the group of its sweep or of its configs."""
+    net = config.model.net
+    variant = (net.get("init_args") or {}).get("variant")
+    # The name of a config such as ablation/no_spacam.yaml is that of its variant.
+    named = [variant] if variant and not config.name.endswith(f"-{variant}") else []
+    return {
+        "name": "-".join([config.name, *named, f"seed{config.seed_everything}"]),
+        "group": os.environ.get("WANDB_RUN_GROUP") or config.name,
+        "tags": [
+            _import(config.data.scenes.class_path).stem,
+            f"x{config.data.scale}",
+            net.class_path.rpartition(".")[2],
+        ],
+    }
+
+
+def _import(class_path: str) -> Any:
+    module, _, name = class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
 def _check_links(net: Namespace) -> None:
     """Refuse a value for what the data decide: the link would replace it without a word."""
-    module, _, name = net.class_path.rpartition(".")
-    parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    parameters = inspect.signature(_import(net.class_path)).parameters
     for argument, value in (net.get("init_args") or {}).items():
         if argument in _LINKS and value not in (None, parameters[argument].default):
             raise UsageError(

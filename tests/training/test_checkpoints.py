@@ -84,7 +84,7 @@ def test_read_checkpoint_keeps_values(tmp_path):
 def test_find_checkpoint_prefers_what_is_asked_for_and_takes_what_is_there(tmp_path):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    (folder / "last.ckpt").touch()
+    torch.save(checkpoint_of(Net(3)), folder / "last.ckpt")
     assert find_checkpoint(tmp_path) == folder / "last.ckpt"
     (folder / "best.ckpt").touch()
     assert find_checkpoint(tmp_path) == folder / "best.ckpt"
@@ -101,6 +101,22 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path):
         writer.save_checkpoint({"epoch": 2, "bad": lambda: None}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_the_last_checkpoint_becomes_the_previous_one_unless_it_is_damaged(tmp_path):
+    writer, last, previous = AtomicCheckpointIO(), tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    for epoch in (1, 2):
+        writer.save_checkpoint({"epoch": epoch}, last)
+    assert [torch.load(path, weights_only=True)["epoch"] for path in (last, previous)] == [2, 1]
+    last.write_bytes(last.read_bytes()[:100])
+    writer.save_checkpoint({"epoch": 3}, last)
+    assert [torch.load(path, weights_only=True)["epoch"] for path in (last, previous)] == [3, 1]
+
+
+def test_only_the_last_checkpoint_has_a_previous_one(tmp_path):
+    for epoch in (1, 2):
+        AtomicCheckpointIO().save_checkpoint({"epoch": epoch}, tmp_path / "best.ckpt")
+    assert [file.name for file in tmp_path.iterdir()] == ["best.ckpt"]
 
 
 def test_a_moved_run_directory_keeps_its_best(tmp_path):

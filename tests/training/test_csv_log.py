@@ -2,6 +2,8 @@
 
 import csv
 
+import pytest
+
 from cofusion.training.csv_log import MetricsLog
 
 
@@ -38,3 +40,17 @@ def test_a_new_run_starts_empty(tmp_path):
 def test_resuming_without_an_earlier_file_is_fine(tmp_path):
     write(tmp_path, (5, {"a": 1.0}), steps_done=4)
     assert steps(tmp_path) == [(5, "1.0", None)]
+
+
+def test_a_write_that_is_cut_leaves_every_earlier_row(tmp_path, monkeypatch):
+    write(tmp_path, (1, {"a": 0.5}), (3, {"a": 0.2}))
+    log = MetricsLog(tmp_path, steps_done=4)
+    log.log_metrics({"b": 1.0}, 5)
+
+    def cut(*arguments):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(csv.DictWriter, "writerows", cut)
+    with pytest.raises(OSError, match="no space"):
+        log.save()
+    assert [step for step, _, _ in steps(tmp_path)] == [1, 3]

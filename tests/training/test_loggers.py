@@ -1,11 +1,8 @@
 """The W&B logger against no key, no server, bad servers, and a server that goes away."""
 
-import http.server
 import json
-import os
 import shlex
 import socket
-import struct
 import sys
 import threading
 import time
@@ -20,56 +17,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cofusion.training import loggers
 from cofusion.training.loggers import OfflineSafeWandbLogger
+from wandb_record import items, records
 
+pytestmark = pytest.mark.usefixtures("wandb_environment")
 KEY = "0123456789" * 4
-BLOCK = 32768  # of the LevelDB log format, in which a .wandb file is written
-
-
-@pytest.fixture(autouse=True)
-def wandb_environment(tmp_path, monkeypatch):
-    """No key, no settings and no proxy of this machine; W&B's process ends with each test."""
-    for name in [*os.environ]:
-        if name.startswith("WANDB_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "settings"))
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
-    yield
-    wandb.finish()
-    wandb.teardown()
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    """Start a server that `WANDB_BASE_URL` points to and that answers with what `answer(request)` returns."""
-    servers = []
-
-    def start(answer):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, content = answer(body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *arguments): ...
-
-        for method in ("GET", "PUT"):
-            setattr(Handler, f"do_{method}", Handler.do_POST)
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def offline_line(text):
@@ -88,34 +39,6 @@ def check_offline(logger, capfd, run_dir):
     assert directory.parent == run_dir / "wandb"
     assert len(list(directory.glob("*.wandb"))) == 1
     return reason
-
-
-def records(directory):
-    """Read W&B's record of a run, without W&B's own reader."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    (path,) = directory.glob("*.wandb")
-    raw = path.read_bytes()
-    position, part = 7, b""
-    while position + 7 <= len(raw):
-        if BLOCK - position % BLOCK < 7:
-            position += BLOCK - position % BLOCK
-            continue
-        length, kind = struct.unpack_from("<HB", raw, position + 4)
-        part += raw[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # a whole record, or the last part of one
-            record = Record()
-            record.ParseFromString(part)
-            yield record
-            part = b""
-
-
-def items(directory, kind):
-    """All values of one kind of record, `config` or `history`, by key."""
-    found = [record for record in records(directory) if record.WhichOneof("record_type") == kind]
-    entries = [entry for record in found for entry in (record.config.update or record.history.item)]
-    return {entry.key or "/".join(entry.nested_key): json.loads(entry.value_json) for entry in entries}
 
 
 def test_no_key_goes_offline(tmp_path, capfd):
@@ -266,6 +189,22 @@ def test_checkpoints_are_not_copied_offline(tmp_path, capfd):
     wandb.teardown()
     kinds = {record.WhichOneof("record_type") for record in records(directory)}
     assert "history" in kinds and "artifact" not in kinds
+
+
+@pytest.mark.parametrize("log_model", [True, "all"])
+def test_the_best_checkpoint_alone_is_an_artifact_where_asked_for(tmp_path, monkeypatch, log_model):
+    logger = OfflineSafeWandbLogger(save_dir=tmp_path)
+    sent = []
+    monkeypatch.setattr(
+        logger.experiment, "log_artifact", lambda artifact, aliases: sent.append((artifact, aliases))
+    )
+    logger._log_model = log_model  # offline it is switched off, and here is no server
+    best = ModelCheckpoint(tmp_path, "best", monitor="loss", mode="min", enable_version_counter=False)
+    last = ModelCheckpoint(tmp_path, "last", every_n_epochs=1, enable_version_counter=False)
+    fit(logger, tmp_path, callbacks=[best, last])
+    assert sent and (log_model == "all" or len(sent) == 1)
+    for artifact, aliases in sent:
+        assert artifact.metadata["original_filename"] == "best.ckpt" and "best" in aliases
 
 
 def test_failure_in_mid_run_is_reported_once_and_training_ends_as_planned(tmp_path, capfd, monkeypatch):

@@ -1,23 +1,27 @@
 """Checkpoints: written whole, read without running what is in them, refused with a reason."""
 
 import pickle
+import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
+from cofusion.console import say
 from cofusion.errors import UserError
 from cofusion.files import whole_file
 from cofusion.models.describe import describe, tensor_differences
 
-BEST, LAST = "best.ckpt", "last.ckpt"
+BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints beside their final place and move them there.
+    """Write checkpoints beside their final place and move them there; `last.ckpt` becomes `previous.ckpt`.
 
     Lightning's own writing moves the file from the system's temporary folder. Where that is on another disk
     the move is a copy, of which a killed process leaves a half.
@@ -26,9 +30,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Save `checkpoint` to `path`; a process killed meanwhile leaves the old file as it was."""
-        with whole_file(Path(path)) as part:
-            torch.save(checkpoint, part)
+        """Save `checkpoint` to `path`; a process killed meanwhile leaves the old file as it was.
+
+        Raises:
+            UserError: The disk does not take the file.
+        """
+        path = Path(path)
+        # A file that was cut short does not take the place of a good one.
+        keep = path.name == LAST and zipfile.is_zipfile(path)
+        try:
+            with whole_file(path, path.with_name(PREVIOUS) if keep else None) as part:
+                torch.save(checkpoint, part)
+            return
+        except OSError as error:
+            reason = error.strerror
+        except RuntimeError:
+            reason = "PyTorch could not write it whole"  # its own words are about positions in the file
+        # Raised out here, where the failed writer is gone: it holds the space of what it had written.
+        free = shutil.disk_usage(path.parent).free / 1e6
+        raise UserError(
+            f"cannot write {path}: {reason}; {free:.1f} MB are free there, make room and go on with "
+            f"--ckpt_path last"
+        )
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -69,7 +92,8 @@ def find_checkpoint(given: str | Path, prefer: str = BEST) -> Path:
 
     Args:
         given: A checkpoint file, or a run directory.
-        prefer: Which checkpoint of a run directory: `best.ckpt` or `last.ckpt`.
+        prefer: Which checkpoint of a run directory: `best.ckpt` or `last.ckpt`, which `latest_checkpoint`
+            looks for.
 
     Raises:
         UserError: There is none.
@@ -77,6 +101,9 @@ def find_checkpoint(given: str | Path, prefer: str = BEST) -> Path:
     path = Path(given).expanduser()
     if path.is_file():
         return path
+    latest = latest_checkpoint(path) if prefer == LAST else None
+    if latest is not None:
+        return latest
     candidates = [path / "checkpoints" / name for name in dict.fromkeys((prefer, BEST, LAST))]
     for candidate in candidates:
         if candidate.is_file():
@@ -84,6 +111,43 @@ def find_checkpoint(given: str | Path, prefer: str = BEST) -> Path:
     raise UserError(
         f"no checkpoint at {path.absolute()}: expected a file, or a run directory with {candidates[0]}"
     )
+
+
+@rank_zero_only
+def remove_leftovers(run_dir: Path) -> None:
+    """Remove what a process that was killed had written of a checkpoint; only the first process does."""
+    for part in (run_dir / "checkpoints").glob(".*.part.ckpt"):
+        part.unlink(missing_ok=True)
+
+
+def latest_checkpoint(run_dir: Path) -> Path | None:
+    """Find what a run goes on from: `last.ckpt` or, where that is damaged, the one before; says so then.
+
+    Args:
+        run_dir: The run directory.
+
+    Returns:
+        The file; None where the run has not written any yet.
+
+    Raises:
+        UserError: There are checkpoints, but none can be read.
+    """
+    damage: list[str] = []
+    for name in (LAST, PREVIOUS):
+        path = run_dir / "checkpoints" / name
+        if not path.is_file():
+            continue
+        try:
+            read_checkpoint(path)
+        except UserError as error:
+            damage.append(str(error))
+            continue
+        if damage:
+            say(f"note: {damage[0]}; this goes on from the one before it, {path.name}")
+        return path
+    if damage:
+        raise UserError(f"{damage[0]}; no other can be gone on from, begin again in another --run_dir")
+    return None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -53,7 +54,8 @@ class OfflineSafeWandbLogger(WandbLogger):
         notes: Free text.
         id: Continue the run with this id.
         offline: Do not try to connect.
-        log_model: Upload checkpoints, all of them ("all") or at the end (True). Ignored when offline.
+        log_model: Upload `best.ckpt` as an artifact, each time it is written ("all") or at the end (True).
+            Ignored when offline.
         connect_timeout: Seconds the server has to answer a connection.
         init_timeout: Seconds the server has to accept the run.
         finish_timeout: Seconds to wait at the end for what is not yet uploaded, should the server have gone
@@ -109,8 +111,14 @@ class OfflineSafeWandbLogger(WandbLogger):
     log_table = _never_fatal(WandbLogger.log_table)
     log_image = _never_fatal(WandbLogger.log_image)
     watch = _never_fatal(WandbLogger.watch)
-    after_save_checkpoint = _never_fatal(WandbLogger.after_save_checkpoint)
     finalize = _never_fatal(WandbLogger.finalize)
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Note the best checkpoint for upload; `last.ckpt` is for going on, here."""
+        if checkpoint_callback.monitor is not None:
+            self._note_checkpoint(checkpoint_callback)
+
+    _note_checkpoint = _never_fatal(WandbLogger.after_save_checkpoint)
 
     def _start(self) -> None:
         """Begin a run online, offline where that is not possible, and switched off as the last resort."""

@@ -32,7 +32,8 @@ class FigureWriter(Callback):
     Args:
         every_n_epochs: Draw at the validation of every n-th epoch; 0 draws at tests only. `cofusion validate`
             always draws.
-        max_scenes: At most so many scenes per validation or test (in every process of a distributed run).
+        max_scenes: At most so many scenes per validation or test; in a distributed run, of those that the
+            first process measures, which alone draws.
     """
 
     def __init__(self, every_n_epochs: int = 10, max_scenes: int = 4) -> None:
@@ -108,6 +109,8 @@ class FigureWriter(Callback):
         epoch: int | None = None,
     ) -> None:
         """Draw what is still allowed of a batch; outputs without a fused image are passed over."""
+        if not trainer.is_global_zero:
+            return
         fused = estimates(outputs).get("fused", ())
         for index in range(min(len(fused), self.max_scenes - self._drawn)):
             scene = batch["name"][index]

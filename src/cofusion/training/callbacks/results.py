@@ -6,6 +6,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,9 @@ class ResultsWriter(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write how far a fit came that was ended by an error or by the user."""
         if trainer.state.fn == TrainerFn.FITTING and self._fit_began is not None:
-            self._end_fit(trainer, pl_module)
+            # On a full disk the reason why the run ended is the other exception.
+            with suppress(OSError):
+                self._end_fit(trainer, pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print the results of the test."""
