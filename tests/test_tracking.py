@@ -141,7 +141,7 @@ def test_one_command_uploads_every_offline_run_of_a_sweep(tmp_path, serve, monke
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
 
     line = next(line for line in _doc().splitlines() if line.startswith("find ") and "wandb sync" in line)
-    command = line.replace("runs/sweeps/ablation", str(tmp_path / "sweep"))
+    command = line.replace("runs/ablation", str(tmp_path / "sweep"))
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     runs = [json.loads(body)["variables"] for body in asked if b"mutation UpsertBucket" in body]
@@ -155,7 +155,7 @@ def test_one_command_uploads_every_offline_run_of_a_sweep(tmp_path, serve, monke
 
 
 def _doc() -> str:
-    return (Path(__file__).parents[1] / "docs" / "cluster_tracking_part.md").read_text()
+    return (Path(__file__).parents[1] / "docs" / "cluster.md").read_text()
 
 
 def _answer_upload(body: bytes, asked: list[bytes], url: str) -> bytes:

@@ -8,16 +8,11 @@ import pytest
 
 from cofusion.cli import main
 
-PAGES = [
-    page
-    for page in (Path(__file__).parents[2] / "docs").glob("cluster*.md")
-    if "sweep run" in page.read_text()
-]
+PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 
 
 def blocks(language: str) -> list[str]:
-    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture
