@@ -92,8 +92,8 @@ def resize(x: Tensor, like: Tensor) -> Tensor:
 def _resize_by_matrices(x: Tensor, size: torch.Size) -> Tensor:
     """Do the same with two matrix products.
 
-    Compilers turn the gradient of an interpolation into a scatter, which is slow on a CPU; that of a product is
-    a product.
+    Compilers turn the gradient of an interpolation into a scatter, which is slow on a CPU; that of a product
+    is a product.
     """
     with torch.autocast(x.device.type, enabled=False):
         down, right = (_weights(old, new, x) for old, new in zip(x.shape[-2:], size, strict=True))
