@@ -1,5 +1,6 @@
 """Writing files whole or not at all, and by one process at a time."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,3 +68,9 @@ def alone(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -140,7 +140,7 @@ def test_a_touched_source_is_recognised_by_its_checksum(root, conversions, monke
     read(root)
     assert len(conversions) == 1
     # And its new time is noted.
-    monkeypatch.setattr(kept, "_sha256", lambda path: pytest.fail("read once more"))
+    monkeypatch.setattr(kept, "sha256", lambda path: pytest.fail("read once more"))
     read(root)
 
 

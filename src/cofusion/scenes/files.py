@@ -9,6 +9,7 @@ from torch import Tensor
 from cofusion.errors import UserError
 from cofusion.scenes.base import SceneSet
 from cofusion.scenes.formats import Contents, open_file
+from cofusion.scenes.formats.contents import good_bands
 from cofusion.scenes.scaling import Scaling
 from cofusion.scenes.scene import Scene
 
@@ -155,7 +156,7 @@ class Files(SceneSet):
                 f"{path} states no wavelengths; give the {contents.shape[0]} band centres in nm, or the "
                 f"first and the last of an even grid: --data.scenes.init_args.wavelengths '[400, 1000]'"
             )
-        return centres[[band for band in range(len(centres)) if band not in contents.bad_bands]]
+        return centres[good_bands(len(centres), contents.bad_bands)]
 
     def _found(self) -> dict[str, Path]:
         entries = [self.root.absolute() / entry for entry in self.files]

@@ -1,6 +1,5 @@
 """Folders of derived files, made once and found again by every later start."""
 
-import hashlib
 import json
 import logging
 import os
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cofusion.errors import UserError
-from cofusion.files import alone, whole_file
+from cofusion.files import alone, sha256, whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ def _same_source(folder: Path, record: Facts, source: Path | None) -> bool:
         return False
     if now["time"] == then["time"]:
         return True
-    if _sha256(source) != then["sha256"]:
+    if sha256(source) != then["sha256"]:
         return False
     # The same file, copied or touched: the next start need not read it.
     with suppress(OSError):
@@ -90,7 +89,7 @@ def _make(folder: Path, identity: Facts, make: Callable[[Path], Facts], source: 
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     part.mkdir()
     try:
-        stamp = None if source is None else _stamp(source) | {"sha256": _sha256(source)}
+        stamp = None if source is None else _stamp(source) | {"sha256": sha256(source)}
         facts = make(part)
         files = {path.name: _checksum(path) for path in sorted(part.iterdir())}
         _write_record(part, {"identity": identity, "source": stamp, "files": files, "facts": facts})
@@ -118,8 +117,3 @@ def _checksum(path: Path) -> dict[str, int]:
         while piece := file.read(_PIECE):
             size, crc = size + len(piece), zlib.crc32(piece, crc)
     return {"size": size, "crc32": crc}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats.contents import Contents, Shape
+from cofusion.scenes.formats.contents import Contents, Shape, good_bands
 from cofusion.scenes.kept import Facts, kept
 from cofusion.scenes.scaling import Scaled, Scaling, scale_in_place
 from cofusion.scenes.space import check_space
@@ -136,7 +136,7 @@ def digest(identity: Facts) -> str:
 
 def _convert(folder: Path, contents: Contents, scaling: Scaling, nodata: float | None) -> Facts:
     bands, rows, cols = contents.shape
-    good = [band for band in range(bands) if band not in contents.bad_bands]
+    good = good_bands(bands, contents.bad_bands)
     copy = MappedArray.create(folder / "hr_hsi.npy", (len(good), rows, cols))
     done = 0
     for run in band_runs(contents.shape):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cofusion.errors import UserError
 from cofusion.scenes.formats import Contents, Raw
+from cofusion.scenes.formats.contents import good_bands
 from cofusion.scenes.georeference import Georeference
 from cofusion.scenes.mapped import MappedArray, band_runs, convert, too_large
 from cofusion.scenes.scaling import Scaled, Scaling, check_scaling, check_values, scale_in_place, value_range
@@ -207,7 +208,7 @@ def _without(raw: Raw, wavelengths: Tensor | None, bad: Collection[int]) -> tupl
 
 
 def _good_bands(bands: int, bad: Collection[int]) -> list[int]:
-    good = [band for band in range(bands) if band not in bad]
+    good = good_bands(bands, bad)
     if not good:
         raise UserError(f"all {bands} bands are marked as bad; repair the file's list of bad bands")
     return good

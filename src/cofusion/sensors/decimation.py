@@ -65,13 +65,26 @@ def upsample(lr: Tensor, scale: int, phase: float, mode: Mode = "bicubic") -> Te
     """
     if not 0 <= phase <= scale - 0.5:
         raise UserError(f"phase {phase} lies outside a block of scale {scale}; give 0 to {scale - 0.5:g}")
+    return interpolate(lr, *(_interpolation(size, scale, phase, mode, lr) for size in lr.shape[-2:]))
+
+
+def interpolate(image: Tensor, along_rows: Tensor, along_cols: Tensor) -> Tensor:
+    """Interpolate an image by one matrix for each axis, in the image's own precision.
+
+    Args:
+        image: `(B, bands, h, w)`.
+        along_rows: `(H, h)`.
+        along_cols: `(W, w)`.
+
+    Returns:
+        `(B, bands, H, W)`, in channels_last memory.
+    """
     # Under mixed precision, interpolated reflectances would be rounded to three digits.
-    with torch.autocast(lr.device.type, enabled=False):
-        along_rows, along_cols = (_interpolation(size, scale, phase, mode, lr) for size in lr.shape[-2:])
+    with torch.autocast(image.device.type, enabled=False):
         # Two matrix products with all bands of a pixel side by side, several times as fast as filtering.
-        image = lr.permute(0, 2, 3, 1).contiguous()
-        fine = along_rows @ (along_cols @ image).flatten(2)
-        return torch.unflatten(fine, 2, (-1, lr.shape[1])).permute(0, 3, 1, 2)
+        pixels = image.permute(0, 2, 3, 1).contiguous()
+        fine = along_rows @ (along_cols @ pixels).flatten(2)
+        return torch.unflatten(fine, 2, (-1, image.shape[1])).permute(0, 3, 1, 2)
 
 
 def _interpolation(length: int, scale: int, phase: float, mode: Mode, like: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cofusion.models.cofusion.layers import ResidualBlock
+from cofusion.sensors.decimation import interpolate
 
 
 class MSG(nn.Module):
@@ -85,21 +86,10 @@ def resize(x: Tensor, like: Tensor) -> Tensor:
         return x
     size = like.shape[-2:]
     if torch.compiler.is_compiling() and x.requires_grad:
-        return _resize_by_matrices(x, size)
+        # Compilers turn the gradient of an interpolation into a scatter, which is slow on a CPU; that of a
+        # product is a product.
+        return interpolate(x, *(_weights(old, new, x) for old, new in zip(x.shape[-2:], size, strict=True)))
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-def _resize_by_matrices(x: Tensor, size: torch.Size) -> Tensor:
-    """Do the same with two matrix products.
-
-    Compilers turn the gradient of an interpolation into a scatter, which is slow on a CPU; that of a product
-    is a product.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        down, right = (_weights(old, new, x) for old, new in zip(x.shape[-2:], size, strict=True))
-        image = x.permute(0, 2, 3, 1).contiguous()
-        fine = down @ (right @ image).flatten(2)
-        return torch.unflatten(fine, 2, (-1, x.shape[1])).permute(0, 3, 1, 2)
 
 
 def _weights(old: int, new: int, like: Tensor) -> Tensor:

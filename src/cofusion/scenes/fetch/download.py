@@ -9,7 +9,6 @@ address, the length and the validator (strong ETag, else Last-Modified) of what 
 asked for with `Range` and `If-Range`; a server whose file has changed then sends the new one from its start.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 import requests
 
 from cofusion.errors import UserError
+from cofusion.files import sha256 as file_sha256
 from cofusion.files import whole_file
 from cofusion.scenes.space import check_space
 
@@ -75,7 +75,7 @@ def download(url: str, part: Path, *, limit: int, sha256: str | None = None) -> 
         raise DownloadError(f"cannot fetch {url!r}; expected an address that starts with https:// or http://")
     with requests.Session() as session, _progress(url.partition("?")[0].rpartition("/")[2]) as report:
         _fetch_all(session, url, part, limit, report)
-    found = _sha256(part)
+    found = file_sha256(part)
     if sha256 is not None and found != sha256.lower():
         forget(part)
         raise DownloadError(
@@ -232,11 +232,6 @@ def _reason(error: BaseException) -> str:
     while isinstance(inner := getattr(error, "reason", None) or (error.args or [None])[0], BaseException):
         error = inner
     return re.sub(r"^<?\w+\(.*?\)>?: ", "", str(error))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

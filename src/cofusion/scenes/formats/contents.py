@@ -1,7 +1,7 @@
 """What every format gives: the facts of a file and a way to load its values."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,11 @@ class Contents:
     bad_bands: tuple[int, ...] = ()
     nodata: float | None = None
     georeference: Georeference | None = None
+
+
+def good_bands(bands: int, bad: Collection[int]) -> list[int]:
+    """Return the bands, counted from 0, that are not marked as bad."""
+    return [band for band in range(bands) if band not in bad]
 
 
 @contextmanager
