@@ -79,6 +79,15 @@ def test_module_and_version(tmp_path):
 # ---- runs
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "cofusion", "sweep", "status", "sweep/ablation.yaml"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_fit_leaves_a_complete_record(trained):
     record = json.loads((trained / "results.json").read_text())
     assert set(record["scenes"]) == {"synthetic_3"}

@@ -45,7 +45,7 @@ examples:
   cofusion sweep run sweep/ablation.yaml --jobs 2 -- --data.root DIR
 """
 
-FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, USAGE, INTERRUPTED, UNREAD, TERMINATED = 1, 2, 130, 141, 143
 
 
 class UsageError(UserError):
@@ -74,9 +74,9 @@ def main(args: list[str] | None = None) -> int:
         args: Arguments after the program's name; those of the process where left out.
 
     Returns:
-        Exit status: 0, or 1 for an error, 2 for arguments that cannot be understood, 130 after Ctrl-C, 143
-        after SIGTERM. With the environment variable `COFUSION_TRACEBACK=1` an error is raised with its
-        traceback instead.
+        Exit status: 0, or 1 for an error, 2 for arguments that cannot be understood, 130 after Ctrl-C, 141
+        where nobody reads the output any more (`| head`), 143 after SIGTERM. With the environment variable
+        `COFUSION_TRACEBACK=1` an error is raised with its traceback instead.
     """
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):
@@ -100,6 +100,7 @@ def _run(verb: str, args: list[str]) -> int:
     keep_pages()
     try:
         importlib.import_module(_HOMES.get(verb, "cofusion.lightning_cli")).run(verb, args)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except SystemExit as stop:
@@ -107,6 +108,10 @@ def _run(verb: str, args: list[str]) -> int:
         if isinstance(stop.__context__, KeyboardInterrupt):
             return _fail("interrupted", INTERRUPTED)
         return stop.code if isinstance(stop.code, int) else 0
+    except BrokenPipeError:
+        # What is still to be flushed at the end of the process would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except (UserError, OSError) as error:
         if os.environ.get("COFUSION_TRACEBACK") == "1":
             raise

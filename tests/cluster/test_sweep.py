@@ -68,6 +68,20 @@ def test_flags_for_every_trial_stand_between_its_config_and_its_values(tmp_path)
     assert trial.arguments(given) == ["fit", "--config=a.yaml", *given, "--data.scale=2"]
 
 
+def test_runs_are_named_after_the_sweep_and_what_every_name_does_not_hold_anyway(tmp_path):
+    names = {
+        word
+        for trial in sweep(tmp_path, name="table3").trials()
+        for word in trial.command("table3", tmp_path)
+        if word.startswith("--name=")
+    }
+    assert names == {"--name=table3"}
+    widths = {"model.net.dim": {"values": [8, 16]}, **GRID["parameters"]}
+    trials = sweep(tmp_path, name="widths", parameters=widths).trials()
+    assert "--name=widths-dim=8" in trials[0].command("widths", tmp_path)
+    assert "--name=widths-dim=16" in trials[-1].command("widths", tmp_path)
+
+
 def test_deeper_parameters_are_dotted_keys(tmp_path):
     parameters = {"model": {"parameters": {"net": {"parameters": {"dim": {"values": [8, 16]}}}}}}
     assert [t.arguments()[-1] for t in sweep(tmp_path, parameters=parameters).trials()] == [

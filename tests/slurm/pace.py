@@ -14,3 +14,8 @@ class Pace(Callback):
 
     def on_train_batch_start(self, *_: object) -> None:
         time.sleep(self.seconds)
+
+
+def pace(seconds: float) -> list[str]:
+    """Return the flags that let a run wait so long at every batch."""
+    return ["--trainer.callbacks+=slurm.pace.Pace", f"--trainer.callbacks.seconds={seconds}"]

@@ -1,12 +1,8 @@
 """The shipped batch scripts on a real SLURM: what time, queue or hand cuts goes on to the same weights."""
 
 import csv
-import importlib
 import json
-import os
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +12,10 @@ from cofusion.resources import resource_dir
 from command import QUICK, in_subprocess, one_thread
 from run_files import check_same_training, load
 from scene_files import write_split
+from slurm.cluster import Cluster
+from slurm.pace import pace
 
-# Test modules are imported by path: this folder has to be named for its files to be found, here and in jobs.
-HERE = Path(__file__).parent
-sys.path.append(str(HERE))
-slurm = importlib.import_module("cluster")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(slurm.missing()), reason=f"no SLURM here: {', '.join(slurm.missing())}"),
-]
+pytestmark = pytest.mark.slow
 
 EPOCHS, BATCHES = 4, 20
 RUN = [*QUICK, f"--trainer.max_epochs={EPOCHS}", f"--data.patches_per_epoch={2 * BATCHES}"]
@@ -40,16 +30,6 @@ TWO_NODES = [
     *("--cpus-per-task=1", "--ntasks-per-node=1", "--gpus-per-node=1"),
     str(resource_dir("configs") / "slurm" / "several_nodes.sh"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator["slurm.Cluster"]:
-    cluster = slurm.Cluster()
-    # The environment of whoever submits: `cofusion` is found, and the tests' own callback.
-    cluster.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    cluster.env["PYTHONPATH"] = f"{HERE}:{os.environ.get('PYTHONPATH', '')}"
-    yield cluster
-    cluster.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -185,11 +165,7 @@ def test_a_job_whose_time_is_nearly_over_goes_on_later_and_ends_with_the_same_we
     assert not list(run.rglob("hpc_ckpt*"))
 
 
-def pace(seconds: float) -> list[str]:
-    return ["--trainer.callbacks+=pace.Pace", f"--trainer.callbacks.seconds={seconds}"]
-
-
-def in_mid_epoch(cluster: "slurm.Cluster", number: str, folder: Path) -> Path:
+def in_mid_epoch(cluster: Cluster, number: str, folder: Path) -> Path:
     """Wait until a job is in an epoch after its first, and return its run directory."""
     run = folder / "runs" / "cofusion" / number
     cluster.wait(number, lambda _: (run / "checkpoints" / "last.ckpt").exists(), 120)

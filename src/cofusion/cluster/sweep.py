@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ _ARGS = "${args}"
 _DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", _ARGS)
 # What a launcher sets for every trial.
 OURS = ("--run_dir", "--ckpt_path", "--name")
-
+# What the name of every run in W&B ends in.
+_IN_EVERY_NAME = ("model.net.variant", "model.net.init_args.variant", "seed_everything")
 
 # Keys that `wandb sweep` accepts and that mean nothing without its server.
 _SERVERS = frozenset(
@@ -79,17 +80,22 @@ class Sweep:
             combinations = grid(self.parameters)[: self.count]
         by_name: dict[str, dict[str, Any]] = {}
         for values in combinations:
-            by_name.setdefault(trial_name({key: values[key] for key in self.varied}), values)
+            by_name.setdefault(self._name(values, self.varied), values)
+        labels = [key for key in self.varied if key not in _IN_EVERY_NAME]
         return [
             Trial(
                 index,
                 name,
+                self._name(values, labels) if labels else "",
                 values,
                 (*self.command, *(_flag(key, value) for key, value in values.items() if key == "config")),
                 tuple(_flag(key, value) for key, value in values.items() if key != "config"),
             )
             for index, (name, values) in enumerate(by_name.items())
         ]
+
+    def _name(self, values: Mapping[str, Any], keys: Sequence[str]) -> str:
+        return trial_name({key: values[key] for key in keys})
 
     def check_flags(self, flags: Sequence[str]) -> None:
         """Refuse flags for every trial that would have no effect, or let trials share a run directory.

@@ -20,6 +20,8 @@ class Trial:
     Attributes:
         index: Its place in the sweep, from 0.
         name: Names its run directory; a function of the varied values alone.
+        label: Likewise, without variant and seed, which the name of any run in W&B holds; "" where no other
+            value varies.
         values: By dotted key, the constant ones too.
         before: Arguments of the `cofusion` command from `fit` on: the sweep's own, and a config's.
         after: Flags for the other values. They come last, so that no config replaces them.
@@ -27,6 +29,7 @@ class Trial:
 
     index: int
     name: str
+    label: str
     values: dict[str, Any]
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -39,11 +42,12 @@ class Trial:
         """Return the command that starts the trial, or goes on with it where it stopped.
 
         Args:
-            sweep: The sweep's name, which becomes the run's and W&B's group.
+            sweep: The sweep's name, with which the run's begins.
             run_dir: The trial's run directory.
             flags: As for `arguments`.
         """
-        ours = [f"--name={sweep}", f"--run_dir={run_dir}", "--ckpt_path=last"]
+        name = f"{sweep}-{self.label}" if self.label else sweep
+        ours = [f"--name={name}", f"--run_dir={run_dir}", "--ckpt_path=last"]
         return [sys.executable, "-m", "cofusion", *self.arguments(flags), *ours]
 
 
