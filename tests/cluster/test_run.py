@@ -84,7 +84,7 @@ def test_trials_know_their_sweep_and_flags(sweep):
     record = json.loads((RUNS / "mode=good/trial.json").read_text())
     assert record["flags"] == ["--seed_everything=5"]
     assert json.loads((RUNS / "mode=good/results.json").read_text())["mean"]["psnr"] == 35
-    assert (RUNS / "mode=good/starts").read_text().split()[1:] == ["swept-mode=good", "swept"]
+    assert (RUNS / "mode=good/starts").read_text().split()[1:] == ["swept", "swept-mode=good"]
 
 
 def test_one_trial_by_number_or_name(sweep, capfd):
