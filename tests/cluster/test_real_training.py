@@ -13,19 +13,20 @@ import yaml
 
 from cofusion.cli import main
 from command import QUICK
+from pace import pace
 
 VARIANTS = ["full", "no_spacam", "no_specam", "no_sscfm"]
 
 
-def write(name: str) -> str:
-    """Write the sweep of the four variants, two seeds each, on the quickstart's scenes."""
+def write(name: str, *more: str) -> str:
+    """Write the sweep of the four variants, two seeds each, on the quickstart's scenes; with more flags."""
     file = {
         "method": "grid",
         "parameters": {
             "seed_everything": {"values": [1, 2]},
             "model.net.variant": {"values": VARIANTS},
         },
-        "command": ["cofusion", "fit", *QUICK, "--trainer.max_epochs=8", "${args}"],
+        "command": ["cofusion", "fit", *QUICK, "--trainer.max_epochs=8", *more, "${args}"],
     }
     Path(f"{name}.yaml").write_text(yaml.safe_dump(file))
     return f"{name}.yaml"
@@ -50,10 +51,11 @@ def kill_in_the_middle(file: str, runs: Path) -> None:
 
 
 def halfway(runs: Path) -> list[int]:
-    """The processes of the trials that run, once one trial is complete and another one has a checkpoint."""
+    """The processes of the trials that run, once one trial is complete and another one in mid-training."""
     records = {path.parent: json.loads(path.read_text()) for path in runs.glob("*/trial.json")}
     running = [run for run, record in records.items() if record["attempts"][-1]["outcome"] is None]
-    if len(running) == len(records) or not any((run / "checkpoints/last.ckpt").exists() for run in running):
+    training = [run for run in running if not (run / "results.json").exists()]
+    if len(running) == len(records) or not any((run / "checkpoints/last.ckpt").exists() for run in training):
         return []
     commands = {
         int(path.parent.name): path.read_bytes().decode(errors="replace").split("\0")
@@ -74,7 +76,9 @@ def table(name: str, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 def test_a_killed_sweep_goes_on_and_gives_the_same_table(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    file = write("killed")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+    # Slow enough to be met in the middle.
+    file = write("killed", *pace(0.2))
     kill_in_the_middle(file, Path("runs/killed"))
     assert main(["sweep", "run", file, "--jobs", "2"]) == 0
     attempts = [

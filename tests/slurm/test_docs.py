@@ -11,8 +11,8 @@ import pytest
 import scene_files
 from cofusion.resources import resource_dir
 from command import SMALL_NET, SMALL_RUN
+from pace import pace
 from slurm.cluster import Cluster
-from slurm.pace import pace
 
 pytestmark = pytest.mark.slow
 

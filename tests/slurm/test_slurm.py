@@ -10,10 +10,10 @@ import pytest
 from cofusion.cli import main
 from cofusion.resources import resource_dir
 from command import QUICK, in_subprocess, one_thread
+from pace import pace
 from run_files import check_same_training, load
 from scene_files import write_split
 from slurm.cluster import Cluster
-from slurm.pace import pace
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from command import SMALL_NET, SMALL_RUN
+from pace import pace
 from slurm.cluster import Cluster
-from slurm.pace import pace
 
 pytestmark = pytest.mark.slow
 

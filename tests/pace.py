@@ -18,4 +18,4 @@ class Pace(Callback):
 
 def pace(seconds: float) -> list[str]:
     """Return the flags that let a run wait so long at every batch."""
-    return ["--trainer.callbacks+=slurm.pace.Pace", f"--trainer.callbacks.seconds={seconds}"]
+    return ["--trainer.callbacks+=pace.Pace", f"--trainer.callbacks.seconds={seconds}"]
