@@ -1,0 +1,37 @@
+"""What every classical method shares: one call with the two images and the sensors that took them."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from cofusion.models.shapes import check_pair
+from cofusion.sensors import Sensors
+
+
+class ClassicalMethod(nn.Module, ABC):
+    """A method without weights: its options are arguments of the constructor, the sensors those of the images.
+
+    Subclasses implement `fuse`.
+    """
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
+        """Fuse a batch.
+
+        Args:
+            lr_hsi: LRHSI X, `(B, C, h, w)`, any device.
+            hr_msi: HRMSI Y, `(B, c, H, W)` with `H = scale * h` and `W = scale * w`.
+            sensors: Blur, decimation and spectral response, known or estimated.
+
+        Returns:
+            HRHSI Z, `(B, C, H, W)`, float32; not clipped.
+
+        Raises:
+            ValueError: The shapes do not belong together.
+            UserError: The images are none that the method can fuse; says what it needs.
+        """
+        check_pair(lr_hsi, hr_msi, sensors.scale, msi_bands=sensors.response.msi_bands)
+        return self.fuse(lr_hsi, hr_msi, sensors)
+
+    @abstractmethod
+    def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
+        """Fuse images whose shapes belong together."""
