@@ -9,7 +9,7 @@ from cofusion.sensors import Sensors
 
 
 class ClassicalMethod(nn.Module, ABC):
-    """A method without weights: its options are arguments of the constructor, the sensors those of the images.
+    """A method without weights: its options are those of the constructor, the sensors those of the images.
 
     Subclasses implement `fuse`.
     """
