@@ -1,5 +1,6 @@
-"""Data: splits, crops that never leak, and the Lightning data module."""
+"""Data: splits, crops that never leak, and the Lightning data modules."""
 
+from cofusion.data.base import PairDataModule
 from cofusion.data.crops import Batch, TrainingCrops, WholeRegions
 from cofusion.data.module import FusionDataModule
 from cofusion.data.pairs import Pair
@@ -11,6 +12,7 @@ __all__ = [
     "EpochSampler",
     "FusionDataModule",
     "Pair",
+    "PairDataModule",
     "Region",
     "ShardSampler",
     "Split",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
-from cofusion.data import Batch, FusionDataModule
+from cofusion.data import Batch, PairDataModule
 from cofusion.errors import UserError
 from cofusion.metrics import MAIN_METRICS, fusion_metrics
 from cofusion.models import Bicubic
@@ -74,7 +74,7 @@ class FusionModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Give Lightning's model summary an example to count operations with."""
         data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, FusionDataModule):
+        if stage == "fit" and isinstance(data, PairDataModule):
             size = data.patch // data.scale
             self.example_input_array = (
                 torch.zeros(1, data.hsi_bands, size, size),
@@ -211,7 +211,7 @@ class FusionModule(LightningModule):
         checkpoint["cofusion"] = {
             "version": __version__,
             "net": describe(self.net),
-            "data": describe_data(data) if isinstance(data, FusionDataModule) else {},
+            "data": describe_data(data) if isinstance(data, PairDataModule) else {},
         }
 
     def _fuse(self, batch: Batch) -> Tensor:
