@@ -1,5 +1,6 @@
 """Consistency: whether the sensors would have seen, in the fused image, the pair that it was made of."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from cofusion.errors import UserError
 from cofusion.metrics.base import MeanOverImages, check_guide, check_scaled
-from cofusion.metrics.degraded import inside, lr_image, msi_blocks
+from cofusion.metrics.degraded import inside, lr_groups, msi_blocks
 from cofusion.sensors import Sensors
 
 
@@ -41,9 +42,10 @@ def lr_hsi_error(fused: Tensor, lr_hsi: Tensor, sensors: Sensors) -> Tensor:
     check_scaled(fused, lr_hsi, sensors.scale)
     if fused.ndim == 4:
         return torch.stack([lr_hsi_error(*pair, sensors) for pair in zip(fused, lr_hsi, strict=True)])
-    reference = inside(lr_hsi, sensors).double()
-    error = inside(lr_image(fused, sensors), sensors) - reference
-    return _percent(error.square().sum(), reference.square().sum(), reference.numel())
+    groups = (
+        (inside(seen, sensors), inside(lr_hsi[bands], sensors)) for bands, seen in lr_groups(fused, sensors)
+    )
+    return _percent(groups)
 
 
 def hr_msi_error(fused: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
@@ -72,15 +74,18 @@ def hr_msi_error(fused: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
         )
     if fused.ndim == 4:
         return torch.stack([hr_msi_error(*pair, sensors) for pair in zip(fused, hr_msi, strict=True)])
-    error = power = torch.zeros((), dtype=torch.float64, device=fused.device)
-    for seen, msi in msi_blocks(fused, hr_msi, sensors):
-        error = error + (seen - msi).square().sum()
-        power = power + msi.square().sum()
-    return _percent(error, power, hr_msi.numel())
+    return _percent(msi_blocks(fused, hr_msi, sensors))
 
 
-def _percent(error: Tensor, power: Tensor, values: int) -> Tensor:
-    return 100 * (error / torch.where(power == 0, float(values), power)).sqrt()
+def _percent(parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the relative error of what is seen against what it should be, both given part by part."""
+    sums, values = [], 0
+    for seen, image in parts:
+        sums.append(torch.stack([(seen - image).square().sum(), image.double().square().sum()]))
+        values += image.numel()
+    error, power = torch.stack(sums).sum(0)
+    relative: Tensor = error / torch.where(power == 0, float(values), power)
+    return 100 * relative.sqrt()
 
 
 class LRHSIError(MeanOverImages):

@@ -26,9 +26,16 @@ def lr_image(image: Tensor, sensors: Sensors) -> Tensor:
     Returns:
         (bands, h, w) float64.
     """
+    return torch.cat([low for _, low in lr_groups(image, sensors)])
+
+
+def lr_groups(image: Tensor, sensors: Sensors) -> Iterator[tuple[slice, Tensor]]:
+    """Yield groups of bands and `lr_image` of these; the arguments are the same."""
     without_border = replace(sensors, border="replicate")
     few = max(1, _BLOCK // image[0].numel())
-    return torch.cat([without_border.lr_hsi(bands.double()) for bands in torch.split(image, few)])
+    for first in range(0, len(image), few):
+        bands = slice(first, first + few)
+        yield bands, without_border.lr_hsi(image[bands].double())
 
 
 def inside(image: Tensor, sensors: Sensors) -> Tensor:
@@ -44,7 +51,7 @@ def inside(image: Tensor, sensors: Sensors) -> Tensor:
 
 
 def msi_blocks(fused: Tensor, hr_msi: Tensor, sensors: Sensors) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield blocks of rows of the fused image seen through the response, and of the HRMSI, in float64.
+    """Yield blocks of rows of the fused image, in float64 and seen through the response, and of the HRMSI.
 
     Args:
         fused: (C, H, W).
@@ -53,4 +60,4 @@ def msi_blocks(fused: Tensor, hr_msi: Tensor, sensors: Sensors) -> Iterator[tupl
     """
     rows = max(1, _BLOCK * fused.shape[1] // fused.numel())
     for cube, msi in zip(torch.split(fused, rows, 1), torch.split(hr_msi, rows, 1), strict=True):
-        yield sensors.response(cube.double()), msi.double()
+        yield sensors.response(cube.double()), msi
