@@ -12,10 +12,10 @@ from torchmetrics import MeanMetric
 
 from cofusion.data import Batch, PairDataModule
 from cofusion.errors import UserError
-from cofusion.metrics import MAIN_METRICS, fusion_metrics
+from cofusion.metrics import MAIN_METRICS, fusion_metrics, mean_scores, no_reference_scores
 from cofusion.models import Bicubic
 from cofusion.models.describe import describe
-from cofusion.sensors import centre_phase
+from cofusion.sensors import Sensors, centre_phase
 from cofusion.training.losses import FusionLoss
 from cofusion.training.provenance import describe_data
 from cofusion.training.schedules import Schedule
@@ -176,27 +176,45 @@ class FusionModule(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Measure the network and the baselines on whole scenes, into `test_results`.
 
+        A batch with a reference gets the metrics of `fusion_metrics`, and one whose data module has `sensors`
+        those of `no_reference_scores`.
+
         Returns:
             `{"fused": (B, C, H, W), "bicubic": (B, C, H, W), ...}`, clipped to [0, 1].
+
+        Raises:
+            UserError: The data has neither a reference nor sensors.
         """
         results = {FUSED: self._fuse(batch)}
         for name, baseline in self._baselines(_scale(batch)).items():
             results[name] = baseline(batch["lr_hsi"], batch["hr_msi"]).clamp(0, 1)
         for method, fused in results.items():
-            for metric, function in fusion_metrics(_scale(batch)).items():
-                for scene, value in zip(
-                    batch["name"], function(fused, batch["hr_hsi"]).tolist(), strict=True
-                ):
-                    self.test_results.setdefault(method, {}).setdefault(scene, {})[metric] = value
+            scenes = self.test_results.setdefault(method, {})
+            for metric, values in self._measure(fused, batch).items():
+                for scene, value in zip(batch["name"], values.tolist(), strict=True):
+                    scenes.setdefault(scene, {})[metric] = value
         return results
+
+    def _measure(self, fused: Tensor, batch: Batch) -> dict[str, Tensor]:
+        sensors = getattr(getattr(self.trainer, "datamodule", None), "sensors", None)
+        scores = {}
+        if "hr_hsi" in batch:
+            metrics = fusion_metrics(_scale(batch))
+            scores = {name: metric(fused, batch["hr_hsi"]) for name, metric in metrics.items()}
+        if isinstance(sensors, Sensors):
+            scores |= no_reference_scores(fused, batch["lr_hsi"], batch["hr_msi"], sensors)
+        if not scores:
+            raise UserError(
+                f"{', '.join(batch['name'])} cannot be measured: the data has neither a reference (hr_hsi) "
+                f"nor sensors, which quality without one needs; give the data module one of them"
+            )
+        return scores
 
     def on_test_epoch_end(self) -> None:
         """Bring the scenes of all processes together and log the network's means."""
         if self.trainer.world_size > 1:
             self.test_results = _gather(self.test_results, self.trainer.world_size)
-        scenes = list(self.test_results.get(FUSED, {}).values())
-        for metric in scenes[0] if scenes else ():
-            mean = sum(values[metric] for values in scenes) / len(scenes)
+        for metric, mean in mean_scores(self.test_results.get(FUSED, {})).items():
             self.log(f"test/{metric}", mean, sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
