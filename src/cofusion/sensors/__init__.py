@@ -1,6 +1,7 @@
 """Sensors: point spread functions, spectral responses, decimation, and the pairs that they simulate."""
 
 from cofusion.sensors.decimation import centre_phase, decimate, upsample
+from cofusion.sensors.estimate import Estimate, GaussianFit, estimate_sensors
 from cofusion.sensors.kernels import GaussianPSF, MeasuredPSF, PSFSpec
 from cofusion.sensors.noise import Noise
 from cofusion.sensors.presets import PRESETS, Preset, Protocol
@@ -21,6 +22,8 @@ __all__ = [
     "BandPick",
     "Border",
     "CsvResponse",
+    "Estimate",
+    "GaussianFit",
     "GaussianPSF",
     "GaussianResponse",
     "MeasuredPSF",
@@ -37,6 +40,7 @@ __all__ = [
     "centre_phase",
     "decimate",
     "degrade",
+    "estimate_sensors",
     "gaussian_psf",
     "sigma_from_fwhm",
     "sigma_from_mtf",
