@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from cofusion.data.crops import Batch, TrainingCrops, WholeRegions
 from cofusion.data.pairs import Pair
@@ -120,16 +120,7 @@ class PairDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Yield batches of random crops; the last, incomplete batch of an epoch is dropped."""
         world, rank = self._processes()
-        pairs = [self._pairs[region.scene] for region in self.split.train]
-        crops = TrainingCrops(
-            pairs,
-            [self._corners(region) for region in self.split.train],
-            patch=self.patch,
-            scale=self.scale,
-            length=self.patches_per_epoch,
-            seed=self.seed,
-            augment=self.augment,
-        )
+        crops = self._training()
         if self.patches_per_epoch // world < self.batch_size:
             raise UserError(
                 f"patches_per_epoch {self.patches_per_epoch} over {world} processes is less than one batch "
@@ -154,6 +145,20 @@ class PairDataModule(LightningDataModule, ABC):
             # Forked workers share the memory of this process; spawned ones would get a copy of the cubes.
             multiprocessing_context="fork" if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
+        )
+
+    def _training(self) -> Dataset[Batch]:
+        return self._crops()
+
+    def _crops(self) -> TrainingCrops:
+        return TrainingCrops(
+            [self._pairs[region.scene] for region in self.split.train],
+            [self._corners(region) for region in self.split.train],
+            patch=self.patch,
+            scale=self.scale,
+            length=self.patches_per_epoch,
+            seed=self.seed,
+            augment=self.augment,
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -241,12 +246,12 @@ class PairDataModule(LightningDataModule, ABC):
         return clear_of(self._nodata[scene], corners, rows, cols, self.scale, self.sensors.support)
 
     def _window(self, region: Region, scale: int | None = None) -> Window:
-        rows, cols = self._pairs[region.scene].hr_hsi.shape[-2:]
+        rows, cols = self._pairs[region.scene].size
         return region.within(rows, cols, self.scale if scale is None else scale)
 
     def _wrapped(self, window: Window, scene: str) -> list[Window]:
         """Return the window where the blur finds it: in the scene and in its copies around it."""
-        rows, cols = (size // self.scale * self.scale for size in self._pairs[scene].hr_hsi.shape[-2:])
+        rows, cols = (size // self.scale * self.scale for size in self._pairs[scene].size)
         (top, bottom), (left, right) = window.rows, window.cols
         return [
             Window((top + down, bottom + down), (left + aside, right + aside))

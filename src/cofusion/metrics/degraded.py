@@ -42,11 +42,12 @@ def inside(image: Tensor, sensors: Sensors) -> Tensor:
     """Return the low-resolution pixels that depend on nothing beyond the image; all where there are none.
 
     Args:
-        image: (bands, h, w).
+        image: (..., h, w).
         sensors: The sensors.
     """
     edge = ceil(sensors.support / sensors.scale)
-    kept = image[:, edge : image.shape[1] - edge, edge : image.shape[2] - edge]
+    rows, cols = (slice(edge, size - edge) for size in image.shape[-2:])
+    kept = image[..., rows, cols]
     return kept if kept.numel() else image
 
 

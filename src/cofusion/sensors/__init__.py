@@ -6,6 +6,7 @@ from cofusion.sensors.kernels import GaussianPSF, MeasuredPSF, PSFSpec
 from cofusion.sensors.noise import Noise
 from cofusion.sensors.presets import PRESETS, Preset, Protocol
 from cofusion.sensors.psf import Border, blur, gaussian_psf, sigma_from_fwhm, sigma_from_mtf
+from cofusion.sensors.radiometry import Radiometry, fit_radiometry
 from cofusion.sensors.response import (
     BandPick,
     CsvResponse,
@@ -31,6 +32,7 @@ __all__ = [
     "PSFSpec",
     "Preset",
     "Protocol",
+    "Radiometry",
     "ResponseSpec",
     "Satellite",
     "SatelliteResponse",
@@ -41,6 +43,7 @@ __all__ = [
     "decimate",
     "degrade",
     "estimate_sensors",
+    "fit_radiometry",
     "gaussian_psf",
     "sigma_from_fwhm",
     "sigma_from_mtf",

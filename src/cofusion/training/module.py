@@ -14,8 +14,10 @@ from cofusion.data import Batch, PairDataModule
 from cofusion.errors import UserError
 from cofusion.metrics import MAIN_METRICS, fusion_metrics, mean_scores, no_reference_scores
 from cofusion.models import Bicubic
+from cofusion.models.classical.base import ClassicalMethod
 from cofusion.models.describe import describe
 from cofusion.sensors import Sensors, centre_phase
+from cofusion.training.consistency import consistency
 from cofusion.training.losses import FusionLoss
 from cofusion.training.provenance import describe_data
 from cofusion.training.schedules import Schedule
@@ -37,6 +39,8 @@ class FusionModule(LightningModule):
         lr_scheduler: A curve over the whole run such as `cofusion.training.Cosine`, or any scheduler of
             `torch.optim.lr_scheduler`; left out, the learning rate stays as it is.
         lr_interval: Whether the scheduler moves every optimiser `step` or every `epoch`.
+        consistency: Weight of the physical consistency in the loss (`cofusion.training.consistency`) where
+            the data yields crops of a real pair at full resolution; 0 leaves it out.
         seed: Seed of what is random inside the network, such as dropout. On the command line it is
             `seed_everything`.
 
@@ -53,10 +57,14 @@ class FusionModule(LightningModule):
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: Schedule | LRSchedulerCallable | None = None,
         lr_interval: Literal["step", "epoch"] = "step",
+        consistency: float = 1.0,
         seed: int = 3407,
     ) -> None:
         super().__init__()
+        if not consistency >= 0:
+            raise UserError(f"consistency must be 0 or more, not {consistency}")
         self.net = net
+        self.consistency = consistency
         self.loss = FusionLoss() if loss is None else loss
         self.make_optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -68,8 +76,20 @@ class FusionModule(LightningModule):
 
     def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """Fuse `lr_hsi (B, C, h, w)` and `hr_msi (B, c, H, W)` to `(B, C, H, W)`; not clipped."""
-        fused: Tensor = self.net(lr_hsi, hr_msi)
+        if not isinstance(self.net, ClassicalMethod):
+            fused: Tensor = self.net(lr_hsi, hr_msi)
+            return fused
+        sensors = self._sensors()
+        if sensors is None:
+            raise UserError(
+                f"{type(self.net).__name__} needs to know the sensors; give a data module that has them"
+            )
+        fused = self.net(lr_hsi, hr_msi, sensors)
         return fused
+
+    def _sensors(self) -> Sensors | None:
+        sensors = getattr(getattr(self.trainer, "datamodule", None), "sensors", None)
+        return sensors if isinstance(sensors, Sensors) else None
 
     def setup(self, stage: str) -> None:
         """Give Lightning's model summary an example to count operations with."""
@@ -141,6 +161,10 @@ class FusionModule(LightningModule):
             UserError: The loss is not finite; the message names the step and the batch.
         """
         loss: Tensor = self.loss(self(batch["lr_hsi"], batch["hr_msi"]), batch["hr_hsi"])
+        sensors = self._sensors()
+        if self.consistency and sensors is not None and "full_lr_hsi" in batch:
+            pair = batch["full_lr_hsi"], batch["full_hr_msi"]
+            loss = loss + self.consistency * consistency(self(*pair), *pair, sensors)
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
@@ -196,12 +220,11 @@ class FusionModule(LightningModule):
         return results
 
     def _measure(self, fused: Tensor, batch: Batch) -> dict[str, Tensor]:
-        sensors = getattr(getattr(self.trainer, "datamodule", None), "sensors", None)
-        scores = {}
+        sensors, scores = self._sensors(), {}
         if "hr_hsi" in batch:
             metrics = fusion_metrics(_scale(batch))
             scores = {name: metric(fused, batch["hr_hsi"]) for name, metric in metrics.items()}
-        if isinstance(sensors, Sensors):
+        if sensors is not None:
             scores |= no_reference_scores(fused, batch["lr_hsi"], batch["hr_msi"], sensors)
         if not scores:
             raise UserError(
