@@ -101,9 +101,8 @@ def _estimate(given: Namespace) -> None:
 
 
 def _report(estimate: "Estimate", hsi: "Scene", msi: "Scene") -> list[str]:
-    rows = [
-        ("band", "centre" if hsi.wavelengths is not None else "centre band", "gain", "offset", "residual")
-    ]
+    head = ("band", "centre" if hsi.wavelengths is not None else "centre band", "gain", "offset")
+    rows: list[tuple[str, ...]] = [(*head, "residual", "of contrast")]
     places = range(1, len(hsi.cube) + 1) if hsi.wavelengths is None else hsi.wavelengths.tolist()
     for i, name in enumerate(estimate.response.names):
         weights = estimate.response.weights[i].tolist()

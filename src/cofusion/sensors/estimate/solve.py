@@ -167,15 +167,19 @@ def minimise(quadratic: Tensor, linear: Tensor) -> Tensor:
     """
     from scipy.optimize import nnls
 
-    ridge = _ROUNDING * quadratic.trace()
+    unit = torch.eye(len(quadratic), dtype=torch.float64)
+    ridge = _ROUNDING * quadratic.trace().clamp_min(_ROUNDING)
     while True:
-        factor, failed = torch.linalg.cholesky_ex(quadratic + ridge * torch.eye(len(quadratic)), upper=True)
+        factor, failed = torch.linalg.cholesky_ex(quadratic + ridge * unit, upper=True)
         if not failed:
-            break
-        ridge *= 10
-    right = torch.linalg.solve_triangular(factor.T, linear[:, None], upper=False)[:, 0]
-    found, _ = nnls(factor.numpy(), right.numpy(), maxiter=50 * len(quadratic))
-    return torch.from_numpy(found)
+            right = torch.linalg.solve_triangular(factor.T, linear[:, None], upper=False)[:, 0]
+            try:
+                found, _ = nnls(factor.numpy(), right.numpy(), maxiter=5 * len(unit))
+                return torch.from_numpy(found)
+            except RuntimeError:
+                # It turns round in circles where rounding decides.
+                pass
+        ridge = 10 * ridge
 
 
 def difference_penalty(count: int) -> Tensor:
@@ -192,5 +196,7 @@ def _evidence(
     told = (len(found) - penalty * held).clamp(1, len(found))
     noise = square / max(1.0, equations - float(told))
     wanted = noise * told / (found @ differences @ found).clamp_min(1e-300)
+    # Above this one, all that is found is constant.
+    wanted = wanted.clamp_max(quadratic.trace())
     # A penalty that rises again is met half-way: with hardly enough pixels it would swing for ever.
     return torch.minimum(wanted, (wanted * penalty).sqrt())
