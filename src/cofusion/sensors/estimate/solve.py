@@ -7,9 +7,10 @@ their means (an offset between the images, such as the path radiance of the air,
 
 where `D` takes differences of neighbouring bands and `G` differences of neighbouring taps. This is HySure's
 estimation (Simoes et al., IEEE TGRS 53(6), 2015). HySure finds `r` first, on images blurred until the PSF
-does not matter, and `b` for this `r`. The problem is convex in both together, so here `b` is found with the
-best `r` for every `b` put in, then `r` for this `b`, both again until they settle. The power of `b Y` is held
-instead of the sum of `b`, so that a wide PSF, which leaves little to explain, has no advantage.
+does not matter, and `b` for this `r`. Here `b` is found with the best `r` for every `b` put in (for given
+weights, the problem is convex in both together), then `r` for this `b`, both again until they settle. In the
+step for `b` the power of `b Y` is held and the sum made 1 afterwards, so that a wide PSF, which leaves little
+to explain, has no advantage.
 
 HySure's weights `lambda` and `mu` are fixed numbers. Here they are those of the evidence (MacKay, Neural
 Computation 4(3), 1992): variance of the noise over that of the differences, both told from the fit. They fall
