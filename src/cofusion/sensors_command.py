@@ -135,7 +135,7 @@ def _report_psf(estimate: "Estimate") -> list[str]:
     shift = f"{gaussian.shift[0]:+.2f} down, {gaussian.shift[1]:+.2f} right"
     if estimate.scale == 1:
         return [
-            "same pixel size, no PSF of decimation; an LRHSI pixel is the HRMSI blurred around another place:",
+            "same pixel size, no PSF of decimation; an LRHSI pixel is the HRMSI around another place:",
             f"blur: {widths} pixels; shift: {shift} pixels",
         ]
     return [
