@@ -18,7 +18,16 @@ def _imported_by(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "args", [[], ["--help"], ["--version"], ["unknown"], ["data", "--help"], ["sweep", "--help"]]
+    "args",
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        ["unknown"],
+        ["data", "--help"],
+        ["sweep", "--help"],
+        ["sensors", "--help"],
+    ],
 )
 def test_help_and_version_import_nothing_heavy(args):
     assert _imported_by(f"from cofusion.cli import main; main({args!r})") == []

@@ -101,9 +101,8 @@ def _estimate(given: Namespace) -> None:
 
 
 def _report(estimate: "Estimate", hsi: "Scene", msi: "Scene") -> list[str]:
-    rows = [
-        ("band", "centre" if hsi.wavelengths is not None else "centre band", "gain", "offset", "residual")
-    ]
+    head = ("band", "centre" if hsi.wavelengths is not None else "centre band", "gain", "offset")
+    rows: list[tuple[str, ...]] = [(*head, "residual", "of contrast")]
     places = range(1, len(hsi.cube) + 1) if hsi.wavelengths is None else hsi.wavelengths.tolist()
     for i, name in enumerate(estimate.response.names):
         weights = estimate.response.weights[i].tolist()
@@ -136,7 +135,7 @@ def _report_psf(estimate: "Estimate") -> list[str]:
     shift = f"{gaussian.shift[0]:+.2f} down, {gaussian.shift[1]:+.2f} right"
     if estimate.scale == 1:
         return [
-            "same pixel size, so no PSF of decimation; what blurs and shifts the HRMSI onto the LRHSI:",
+            "same pixel size, no PSF of decimation; an LRHSI pixel is the HRMSI around another place:",
             f"blur: {widths} pixels; shift: {shift} pixels",
         ]
     return [

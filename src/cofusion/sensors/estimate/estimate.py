@@ -76,8 +76,8 @@ class Estimate:
         if self.unexplained[worst] > _LARGE:
             part, name = 100 * float(self.unexplained[worst]), self.response.names[worst]
             found.append(
-                f"{part:.0f} % of the contrast of {name} stays unexplained: noise, or images that differ by more "
-                f"than blur and bands (another date or light, a tone curve, not on top of each other)"
+                f"{part:.0f} % of the contrast of {name} stays unexplained: noise, or images that differ by "
+                f"more than blur and bands (another date or light, a tone curve, not on top of each other)"
             )
         edge = window_size(self.scale) / 2
         reach = zip(self.gaussian.shift, self.gaussian.sigma, strict=True)

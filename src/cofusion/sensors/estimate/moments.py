@@ -12,7 +12,7 @@ from cofusion.errors import UserError
 # Saturation shows as a largest value that several pixels share; measured ones hardly ever do.
 _SHARED = 4
 # More pixels cost time and tell nothing new; fewer than this many fix nothing.
-_MOST, _FEWEST = 2**14, 16
+_MOST, _FEWEST = 2**14, 64
 # Values of all windows that are held at once.
 _HELD = 2**23
 

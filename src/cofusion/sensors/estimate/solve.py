@@ -7,9 +7,10 @@ their means (an offset between the images, such as the path radiance of the air,
 
 where `D` takes differences of neighbouring bands and `G` differences of neighbouring taps. This is HySure's
 estimation (Simoes et al., IEEE TGRS 53(6), 2015). HySure finds `r` first, on images blurred until the PSF
-does not matter, and `b` for this `r`. The problem is convex in both together, so here `b` is found with the
-best `r` for every `b` put in, then `r` for this `b`, both again until they settle. The power of `b Y` is held
-instead of the sum of `b`, so that a wide PSF, which leaves little to explain, has no advantage.
+does not matter, and `b` for this `r`. Here `b` is found with the best `r` for every `b` put in (for given
+weights, the problem is convex in both together), then `r` for this `b`, both again until they settle. In the
+step for `b` the power of `b Y` is held and the sum made 1 afterwards, so that a wide PSF, which leaves little
+to explain, has no advantage.
 
 HySure's weights `lambda` and `mu` are fixed numbers. Here they are those of the evidence (MacKay, Neural
 Computation 4(3), 1992): variance of the noise over that of the differences, both told from the fit. They fall
@@ -167,15 +168,19 @@ def minimise(quadratic: Tensor, linear: Tensor) -> Tensor:
     """
     from scipy.optimize import nnls
 
-    ridge = _ROUNDING * quadratic.trace()
+    unit = torch.eye(len(quadratic), dtype=torch.float64)
+    ridge = _ROUNDING * quadratic.trace().clamp_min(_ROUNDING)
     while True:
-        factor, failed = torch.linalg.cholesky_ex(quadratic + ridge * torch.eye(len(quadratic)), upper=True)
+        factor, failed = torch.linalg.cholesky_ex(quadratic + ridge * unit, upper=True)
         if not failed:
-            break
-        ridge *= 10
-    right = torch.linalg.solve_triangular(factor.T, linear[:, None], upper=False)[:, 0]
-    found, _ = nnls(factor.numpy(), right.numpy(), maxiter=50 * len(quadratic))
-    return torch.from_numpy(found)
+            right = torch.linalg.solve_triangular(factor.T, linear[:, None], upper=False)[:, 0]
+            try:
+                found, _ = nnls(factor.numpy(), right.numpy(), maxiter=5 * len(unit))
+                return torch.from_numpy(found)
+            except RuntimeError:
+                # It turns round in circles where rounding decides.
+                pass
+        ridge = 10 * ridge
 
 
 def difference_penalty(count: int) -> Tensor:
@@ -192,5 +197,7 @@ def _evidence(
     told = (len(found) - penalty * held).clamp(1, len(found))
     noise = square / max(1.0, equations - float(told))
     wanted = noise * told / (found @ differences @ found).clamp_min(1e-300)
+    # Above this one, all that is found is constant.
+    wanted = wanted.clamp_max(quadratic.trace())
     # A penalty that rises again is met half-way: with hardly enough pixels it would swing for ever.
     return torch.minimum(wanted, (wanted * penalty).sqrt())
