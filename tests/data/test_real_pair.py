@@ -12,6 +12,7 @@ from cofusion import Sensors
 from cofusion.cli import main
 from cofusion.data import RealPairDataModule
 from cofusion.errors import UserError
+from cofusion.sensors import GaussianResponse
 from cofusion.sensors.files import write_sensors
 from command import SMALL
 
@@ -139,6 +140,19 @@ def test_what_cannot_be_used_is_refused(files, changes, says):
     }
     with pytest.raises(UserError, match=says):
         module(files, **named).train_dataloader()
+
+
+def test_known_sensors_may_be_named(files, sensors):
+    response = GaussianResponse([480, 560, 650], [80, 80, 80])
+    with pytest.raises(UserError, match="states no wavelengths"):
+        module(files, sensors=None, response=response)
+    data = module(files, sensors=None, response=response, wavelengths=[450, 700])
+    torch.testing.assert_close(data.sensors.psf, sensors.psf)
+    torch.testing.assert_close(data.sensors.response.weights, sensors.response.weights)
+    with pytest.raises(UserError, match="leave one of them out"):
+        module(files, response=response, wavelengths=[450, 700])
+    with pytest.raises(UserError, match=r"has 1 bands \(480 nm\), the HRMSI has 3"):
+        module(files, sensors=None, response=GaussianResponse([480], [80]), wavelengths=[450, 700])
 
 
 def test_sensors_of_another_pair_are_refused(files, tmp_path, sensors):

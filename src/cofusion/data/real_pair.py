@@ -12,15 +12,15 @@ from torch.utils.data import Dataset
 from cofusion.data.base import PairDataModule
 from cofusion.data.crops import Batch, TrainingCrops
 from cofusion.data.pairs import Pair
+from cofusion.data.real_sensors import RealImages
 from cofusion.data.sampling import allowed_corners
 from cofusion.data.splits import Region, Split, Window
 from cofusion.errors import UserError
 from cofusion.scenes import Scene, read_file
 from cofusion.scenes.formats import open_file
 from cofusion.scenes.scaling import Scaling
-from cofusion.sensors import Sensors, estimate_sensors, fit_radiometry
+from cofusion.sensors import Preset, PSFSpec, ResponseSpec, fit_radiometry
 from cofusion.sensors.estimate import find_scale
-from cofusion.sensors.files import read_sensors
 
 Side = Literal["left", "right", "top", "bottom"]
 
@@ -44,8 +44,17 @@ class RealPairDataModule(PairDataModule):
         lr_hsi_key: Variable of the LRHSI in a MATLAB, HDF5 or NetCDF file that holds several.
         hr_msi_key: The same of the HRMSI.
         scale: Resolution ratio; told from the sizes when left out.
-        sensors: File that `cofusion sensors estimate` wrote; when left out, both sensors are estimated from
-            the pair.
+        sensors: File of both sensors, as `cofusion sensors estimate` writes it. Without it and without a
+            response, both are estimated from the pair.
+        response: Spectral response of the multispectral sensor, where it is known: CsvResponse,
+            SatelliteResponse, GaussianResponse or BandPick of cofusion.sensors. Preset, psf and phase then
+            say the rest.
+        preset: Blur and decimation by name, for a known response; wald is a Gaussian as wide as a block, at
+            its centre.
+        psf: Blur instead of the preset's: GaussianPSF or MeasuredPSF of cofusion.sensors.
+        phase: Where a low-resolution sample sits in its block, instead of the preset's.
+        wavelengths: Band centres of the LRHSI in nm in place of the file's: one per band, or the first and
+            the last of an even grid.
         hsi_scaling: The LRHSI's values are divided by this: a number, max, or a percentile such as p99.9.
         msi_scaling: The same of the HRMSI. What the two scalings leave different between the images, a gain
             and an offset for each band of the HRMSI, is found and taken out.
@@ -73,6 +82,11 @@ class RealPairDataModule(PairDataModule):
         hr_msi_key: str | None = None,
         scale: int | None = None,
         sensors: Path | None = None,
+        response: ResponseSpec | None = None,
+        preset: Preset = "wald",
+        psf: PSFSpec | None = None,
+        phase: float | None = None,
+        wavelengths: list[float] | None = None,
         hsi_scaling: Scaling = "max",
         msi_scaling: Scaling = "max",
         hsi_nodata: float | None = None,
@@ -90,11 +104,20 @@ class RealPairDataModule(PairDataModule):
         shapes = (open_file(lr_hsi, lr_hsi_key).shape, open_file(hr_msi, hr_msi_key).shape)
         coarse, fine = (torch.empty(shape, device="meta") for shape in shapes)
         scale = find_scale(coarse, fine, scale)
-        self.hsi = read_file(lr_hsi, lr_hsi_key, scaling=hsi_scaling, nodata=hsi_nodata)
+        self.hsi = read_file(
+            lr_hsi, lr_hsi_key, scaling=hsi_scaling, wavelengths=wavelengths, nodata=hsi_nodata
+        )
         self.msi = read_file(hr_msi, hr_msi_key, scaling=msi_scaling, nodata=msi_nodata)
+        if response is not None and sensors is not None:
+            raise UserError("both a file of sensors and a response are given; leave one of them out")
+        images = RealImages(self.hsi, self._msi_cube, self._msi_nodata, scale)
+        if response is not None:
+            known = images.named(response, preset, psf=psf, phase=phase)
+        else:
+            known = images.estimated() if sensors is None else images.read(sensors)
         super().__init__(
             _split(self.hsi, held_out, held_out_share),
-            self._find_sensors(sensors, scale),
+            known,
             patch=patch,
             batch_size=batch_size,
             patches_per_epoch=patches_per_epoch,
@@ -212,22 +235,6 @@ class RealPairDataModule(PairDataModule):
     def _fine(self) -> tuple[int, int]:
         (h, w), (rows, cols) = self.hsi.cube.shape[-2:], self.msi.cube.shape[-2:]
         return rows // h * h, cols // w * w
-
-    def _find_sensors(self, given: Path | None, scale: int) -> Sensors:
-        hsi, nodata = self.hsi, self._msi_nodata
-        if given is None:
-            return estimate_sensors(
-                hsi.cube, self._msi_cube, scale, lr_nodata=hsi.nodata, hr_nodata=nodata
-            ).sensors()
-        sensors = read_sensors(given)
-        theirs = (sensors.scale, sensors.response.msi_bands, sensors.response.hsi_bands)
-        ours = (scale, len(self.msi.cube), len(hsi.cube))
-        if theirs != ours:
-            raise UserError(
-                f"{given} holds sensors of scale {theirs[0]} for {theirs[1]} MSI and {theirs[2]} HSI bands, "
-                f"this pair has scale {ours[0]}, {ours[1]} and {ours[2]} bands; estimate them from this pair"
-            )
-        return sensors
 
     def _blind(self) -> Tensor | None:
         """Where, on the LRHSI's grid, one of the images holds no data: `(h, w)` bool."""
