@@ -8,7 +8,7 @@ from cofusion.errors import UserError
 from cofusion.models import Bicubic
 from cofusion.models.classical.base import ClassicalMethod
 from cofusion.sensors import SpectralResponse
-from cofusion.training.consistency import consistency
+from cofusion.training.consistency import Consistency
 from quality import loop_degrade, make_sensors
 
 
@@ -30,14 +30,16 @@ def test_it_is_the_mean_absolute_error_of_both_images(sensors):
         for band in range(3):
             weighted = sum(float(sensors.response.weights[band, c]) * fused[image, c] for c in range(4))
             fine.append((weighted - hr_msi[image, band]).abs())
-    expected = torch.stack(coarse).mean() + torch.stack(fine).mean()
-    assert float(consistency(fused, lr_hsi, hr_msi, sensors)) == pytest.approx(float(expected), abs=1e-6)
+    for weights in ((1.0, 1.0), (0.5, 0.0), (0.0, 3.0)):
+        weighted = sum(w * torch.stack(part).mean() for w, part in zip(weights, (coarse, fine), strict=True))
+        found = Consistency(*weights)(fused, lr_hsi, hr_msi, sensors)
+        assert float(found) == pytest.approx(float(weighted), abs=1e-6)
 
 
 def test_the_scene_itself_is_consistent_with_its_pair(sensors):
     scene = torch.rand(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    assert float(consistency(scene, *sensors.degrade(scene), sensors)) < 1e-6
-    assert float(consistency(0.5 * scene, *sensors.degrade(scene), sensors)) > 0.1
+    assert float(Consistency()(scene, *sensors.degrade(scene), sensors)) < 1e-6
+    assert float(Consistency()(0.5 * scene, *sensors.degrade(scene), sensors)) > 0.1
 
 
 class Data:
@@ -65,16 +67,18 @@ def test_it_joins_the_loss_with_its_weight(weight, sensors):
     scene = torch.rand(1, 4, 16, 16, generator=torch.Generator().manual_seed(2))
     lr_hsi, hr_msi = sensors.degrade(scene)
     batch = {"lr_hsi": lr_hsi, "hr_msi": hr_msi, "hr_hsi": scene, "name": ["a"]}
-    module = attached(FusionModule(Bicubic(2), consistency=weight), sensors)
+    consistency = Consistency(weight, weight)
+    module = attached(FusionModule(Bicubic(2), consistency=consistency), sensors)
     alone = module.training_step(batch, 0)
     both = module.training_step({**batch, "full_lr_hsi": lr_hsi, "full_hr_msi": hr_msi}, 0)
-    expected = weight * consistency(Bicubic(2)(lr_hsi, hr_msi), lr_hsi, hr_msi, sensors)
+    expected = consistency(Bicubic(2)(lr_hsi, hr_msi), lr_hsi, hr_msi, sensors)
     torch.testing.assert_close(both - alone, expected)
 
 
-def test_a_negative_weight_is_refused():
-    with pytest.raises(UserError, match="consistency must be 0 or more, not -1"):
-        FusionModule(Bicubic(2), consistency=-1)
+@pytest.mark.parametrize("name", ["lr_hsi", "hr_msi"])
+def test_a_negative_weight_is_refused(name):
+    with pytest.raises(UserError, match=f"consistency.{name} must be 0 or more, not -1"):
+        Consistency(**{name: -1})
 
 
 class Told(ClassicalMethod):

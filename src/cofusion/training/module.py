@@ -17,7 +17,7 @@ from cofusion.models import Bicubic
 from cofusion.models.classical.base import ClassicalMethod
 from cofusion.models.describe import describe
 from cofusion.sensors import Sensors, centre_phase
-from cofusion.training.consistency import consistency
+from cofusion.training.consistency import Consistency
 from cofusion.training.losses import FusionLoss
 from cofusion.training.provenance import describe_data
 from cofusion.training.schedules import Schedule
@@ -39,8 +39,8 @@ class FusionModule(LightningModule):
         lr_scheduler: A curve over the whole run such as `cofusion.training.Cosine`, or any scheduler of
             `torch.optim.lr_scheduler`; left out, the learning rate stays as it is.
         lr_interval: Whether the scheduler moves every optimiser `step` or every `epoch`.
-        consistency: Weight of the physical consistency in the loss (`cofusion.training.consistency`) where
-            the data yields crops of a real pair at full resolution; 0 leaves it out.
+        consistency: What the loss adds where the data yields crops of a real pair at full resolution; left
+            out, both of its weights are 1.
         seed: Seed of what is random inside the network, such as dropout. On the command line it is
             `seed_everything`.
 
@@ -57,14 +57,12 @@ class FusionModule(LightningModule):
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: Schedule | LRSchedulerCallable | None = None,
         lr_interval: Literal["step", "epoch"] = "step",
-        consistency: float = 1.0,
+        consistency: Consistency | None = None,
         seed: int = 3407,
     ) -> None:
         super().__init__()
-        if not consistency >= 0:
-            raise UserError(f"consistency must be 0 or more, not {consistency}")
         self.net = net
-        self.consistency = consistency
+        self.consistency = Consistency() if consistency is None else consistency
         self.loss = FusionLoss() if loss is None else loss
         self.make_optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -162,9 +160,9 @@ class FusionModule(LightningModule):
         """
         loss: Tensor = self.loss(self(batch["lr_hsi"], batch["hr_msi"]), batch["hr_hsi"])
         sensors = self._sensors()
-        if self.consistency and sensors is not None and "full_lr_hsi" in batch:
+        if sensors is not None and "full_lr_hsi" in batch:
             pair = batch["full_lr_hsi"], batch["full_hr_msi"]
-            loss = loss + self.consistency * consistency(self(*pair), *pair, sensors)
+            loss = loss + self.consistency(self(*pair), *pair, sensors)
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
