@@ -182,7 +182,7 @@ class RealPairDataModule(PairDataModule):
         name, sensors = self.hsi.name, self.sensors
         if name in self._pairs:
             return
-        hr_msi = self.radiometry.calibrate(self._msi_cube)
+        hr_msi = self.radiometry.calibrate(self._msi_cube).clamp_(0, 1)
         self._pairs[name + _FULL] = Pair(name, None, hr_msi, (self.hsi.cube,))
         self._pairs[name] = Pair.reduced(self.hsi, hr_msi, sensors, self.augment)
         blind = self._blind()
