@@ -67,6 +67,17 @@ def test_the_images_are_brought_to_one_scale(files, scene, sensors):
     assert "hr_hsi" not in batch and batch["name"] == ["hsi (full resolution)"]
 
 
+def test_an_hr_msi_with_a_tone_curve_is_reported(files, caplog):
+    module(files, msi_scaling=300.0)
+    assert not caplog.records
+    stored = np.load(files["msi.npy"])
+    np.save(files["msi.npy"], np.where(stored > 60, 250 - 0.4 * stored, stored))
+    module(files, msi_scaling=300.0)
+    (record,) = caplog.records
+    assert "of the contrast of" in record.message
+    assert record.message.endswith("--model.consistency.hr_msi 0")
+
+
 def test_the_lr_hsi_is_the_reference_at_reduced_resolution(files, sensors):
     data = module(files, augment=False)
     lr_hsi, hr_msi = (data.test_dataloader().dataset[0][name][0] for name in ("lr_hsi", "hr_msi"))

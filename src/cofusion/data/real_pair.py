@@ -1,5 +1,6 @@
 """The data module of one real pair: it is trained on degraded, and fused as it is."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,10 @@ from cofusion.sensors.estimate import find_scale
 
 Side = Literal["left", "right", "top", "bottom"]
 
+_log = logging.getLogger(__name__)
 _FULL = " (full resolution)"
+# More of a band's standard deviation than this is no noise.
+_MUCH = 0.2
 
 
 class RealPairDataModule(PairDataModule):
@@ -128,6 +132,13 @@ class RealPairDataModule(PairDataModule):
         self.radiometry = fit_radiometry(
             self.hsi.cube, self._msi_cube, self.sensors, self.hsi.nodata, self._msi_nodata
         )
+        worst = int(self.radiometry.unexplained.argmax())
+        if (part := float(self.radiometry.unexplained[worst])) > _MUCH:
+            _log.warning(
+                f"{100 * part:.0f} % of the contrast of the HRMSI's {self.sensors.response.names[worst]} does "
+                f"not follow the LRHSI (tone curve, other light, or sensors that are not theirs); the fused "
+                f"image should not be held to it: --model.consistency.hr_msi 0"
+            )
 
     @property
     def hsi_bands(self) -> int:

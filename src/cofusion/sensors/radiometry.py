@@ -19,10 +19,13 @@ class Radiometry:
     Attributes:
         gain: `(c,)`, above 0.
         offset: `(c,)`.
+        unexplained: `(c,)`, the part of each band's standard deviation that no line explains: near 0 for
+            calibrated images, large for those that were made to look at.
     """
 
     gain: Tensor
     offset: Tensor
+    unexplained: Tensor
 
     def calibrate(self, hr_msi: Tensor) -> Tensor:
         """Return `(..., c, H, W)` on the scale of the LRHSI; values may leave [0, 1]."""
@@ -60,11 +63,13 @@ def fit_radiometry(
         raise UserError("the two images hold data at no common pixels; are they of the same place?")
     x, y = (image[:, whole].double() for image in (seen, blurred))
     x_mean, y_mean = x.mean(1), y.mean(1)
-    gain = ((x - x_mean[:, None]) * (y - y_mean[:, None])).mean(1) / x.var(1, correction=0)
+    shared = ((x - x_mean[:, None]) * (y - y_mean[:, None])).mean(1)
+    gain = shared / x.var(1, correction=0)
     for name, own in zip(sensors.response.names, gain.tolist(), strict=True):
         if not own > 0:
             raise UserError(
                 f"{name} of the HRMSI does not grow with what the LRHSI shows of it; do both show the same "
                 f"place, and are the sensors theirs?"
             )
-    return Radiometry(gain, y_mean - gain * x_mean)
+    explained = gain * shared / y.var(1, correction=0)
+    return Radiometry(gain, y_mean - gain * x_mean, (1 - explained).clamp_min(0).sqrt())
