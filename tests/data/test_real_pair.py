@@ -71,7 +71,7 @@ def test_an_hr_msi_with_a_tone_curve_is_reported(files, caplog):
     module(files, msi_scaling=300.0)
     assert not caplog.records
     stored = np.load(files["msi.npy"])
-    np.save(files["msi.npy"], np.where(stored > 60, 250 - 0.4 * stored, stored))
+    np.save(files["msi.npy"], np.where(stored > 80, 80 + 0.1 * (stored - 80), stored))
     module(files, msi_scaling=300.0)
     (record,) = caplog.records
     assert "of the contrast of" in record.message

@@ -135,9 +135,9 @@ class RealPairDataModule(PairDataModule):
         worst = int(self.radiometry.unexplained.argmax())
         if (part := float(self.radiometry.unexplained[worst])) > _MUCH:
             _log.warning(
-                f"{100 * part:.0f} % of the contrast of the HRMSI's {self.sensors.response.names[worst]} does "
-                f"not follow the LRHSI (tone curve, other light, or sensors that are not theirs); the fused "
-                f"image should not be held to it: --model.consistency.hr_msi 0"
+                f"{100 * part:.0f} % of the contrast of the HRMSI's {self.sensors.response.names[worst]} "
+                f"does not follow the LRHSI (tone curve, other light, or sensors that are not theirs); do "
+                f"not hold the fused image to it: --model.consistency.hr_msi 0"
             )
 
     @property
