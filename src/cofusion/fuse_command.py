@@ -88,6 +88,8 @@ def _parser(verb: str) -> ArgumentParser:
         images.add_argument(f"--{name}-nodata", type=float, metavar="V", help="value that stands for no data")
         axis = "axis (0, 1, 2) of a .npy, HDF5 or NetCDF array that holds the bands"
         images.add_argument(f"--{name}-band-axis", type=int, metavar="N", help=axis)
+        centres = "band centres, or the first and the last of an even grid"
+        images.add_argument(f"--{name}-wavelengths", type=float, nargs="+", metavar="NM", help=centres)
         kind = name.partition("-")[2]
         divisor = "what its values are divided by (as in the training of the weights, else its maximum)"
         images.add_argument(f"--{kind}-scaling", type=float, metavar="V", help=divisor)
@@ -136,7 +138,9 @@ def _path(given: str) -> Path:
 def _image(given: Namespace, name: str) -> "Image":
     from cofusion.inference.images import open_image
 
-    options = {option: getattr(given, f"{name}_{option}") for option in ("key", "nodata", "band_axis")}
+    options = {
+        option: getattr(given, f"{name}_{option}") for option in ("key", "nodata", "band_axis", "wavelengths")
+    }
     return open_image(getattr(given, name), **options)
 
 

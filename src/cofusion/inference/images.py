@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cofusion.errors import UserError
 from cofusion.scenes import Georeference, Scene
+from cofusion.scenes.files import band_centres
 from cofusion.scenes.formats import Contents, Raw, open_file
 from cofusion.scenes.formats.contents import ALL, good_bands
 
@@ -66,7 +67,11 @@ class Image:
 
 
 def open_image(
-    path: str | Path, key: str | None = None, nodata: float | None = None, band_axis: int | None = None
+    path: str | Path,
+    key: str | None = None,
+    nodata: float | None = None,
+    band_axis: int | None = None,
+    wavelengths: list[float] | None = None,
 ) -> Image:
     """Open a file without reading its values.
 
@@ -78,16 +83,18 @@ def open_image(
         key: The variable in a MATLAB, HDF5 or NetCDF file.
         nodata: The value that stands for missing data, in place of the file's.
         band_axis: Which axis of a .npy, HDF5 or NetCDF array holds the bands.
+        wavelengths: Band centres in nm in place of the file's: one per band, or the first and the last of an
+            even grid.
 
     Raises:
-        UserError: As for `open_file`, or all bands are marked as bad.
+        UserError: As for `open_file`, another number of wavelengths, or all bands are marked as bad.
     """
     path = Path(path).expanduser()
     contents = open_file(path, key, band_axis)
     good = good_bands(contents.shape[0], contents.bad_bands)
     if not good:
         raise UserError(f"{path}: all {contents.shape[0]} bands are marked as bad; repair the file's list")
-    centres = contents.wavelengths
+    centres = band_centres(contents, wavelengths, path)
     nodata = contents.nodata if nodata is None else nodata
     return Image(
         name=str(path),

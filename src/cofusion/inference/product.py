@@ -177,7 +177,7 @@ def rewrite_as_cog(path: Path, target: Path, layout: Layout) -> None:
     import rasterio
     import rasterio.shutil
 
-    options = {"compress": layout.compress, "blocksize": 256, "bigtiff": "IF_SAFER", "interleave": "BAND"}
+    options = {"compress": layout.compress, "blocksize": 256, "bigtiff": "IF_SAFER"}
     if layout.compress != "none":
         options["predictor"] = "YES"
     with _errors(target), rasterio.Env(**_ENVIRONMENT), _no_warning():

@@ -104,9 +104,10 @@ def _product_facts(result: Result) -> dict[str, str]:
     layout, method = result.layout, result.setup.method
     place = layout.georeference
     trained = method.provenance
+    scaled = "" if layout.dtype == "float32" else " once the file's scale and offset are applied"
     facts = {
         "size": f"{_size(layout.shape)}, {layout.dtype}",
-        "values": f"fused 1.0 is {layout.highest:g} in units of the LRHSI; no data is {layout.nodata:g}",
+        "values": f"0 to {layout.highest:g}, in units of the LRHSI{scaled}; no data is {layout.nodata:g}",
         "place": place and f"{(place.crs or 'no CRS')[:60]}, transform {place.transform}",
         "method": method.name,
         "weights": method.sha256 and f"SHA-256 {method.sha256}",
@@ -137,8 +138,8 @@ def _consistency(errors: tuple[Difference, Difference] | None) -> list[str]:
     if errors is None:
         return ["Not measured: the sensors' blur and response are not known."]
     lines = [
-        "The product was blurred and decimated like the LRHSI, and seen through the HRMSI's spectral response,",
-        "by the sensors that are known. Differences from the two images, which lie in [0, 1]:",
+        "The product was blurred and decimated like the LRHSI, and seen through the HRMSI's response, by the",
+        "sensors that are known. Differences from the two images, which lie in [0, 1]:",
         "",
         "| | RMSE | SAM | worst band | its RMSE |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -156,7 +157,7 @@ def _cost(result: Result) -> dict[str, str]:
     share, pixels = result.network_seconds / seconds, rows * cols * done / strips
     before = "" if done == strips else f"; {strips - done} of {strips} strips had been done before"
     return {
-        "tiles": f"{result.tiles}, {tiling.tile} pixels apart; margin {tiling.margin}, seams {tiling.overlap}",
+        "tiles": f"{result.tiles}; {tiling.tile} pixels apart, margin {tiling.margin}, seam {tiling.overlap}",
         "time": f"{seconds:.1f} s, {share:.0%} in the method{before}",
         "rate": f"{pixels / seconds / 1e3:.1f} thousand pixels a second, on {result.setup.job.device}",
         "memory": f"{readable(result.peak_memory)} at most",
