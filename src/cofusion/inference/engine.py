@@ -87,31 +87,38 @@ def fuse_strips(job: Job, todo: list[int], clock: Clock) -> Iterator[tuple[int, 
     with closing(_ahead(lambda number: _read(job, strips[number]), needed)) as inputs:
         for number, seen in zip(needed, inputs, strict=True):
             span = strips[number]
-            fused = _fuse_strip(job, span, seen, clock)
-            _weigh(fused, span.weights(overlap), 1)
-            if number and end is not None:
+            fused, following = _fuse_strip(job, span, seen, clock)
+            if end is not None:
                 fused[:, : end.shape[1]] += end
-            own = span.stop - span.start
-            end = fused[:, own:].copy()
+            end = following
             if number in todo:
-                fused = fused[:, :own]
-                fused[:, seen.missing[:own]] = np.nan
+                fused[:, seen.missing[: fused.shape[1]]] = np.nan
                 yield number, fused
             # Else it would be held while the next strip is fused, written or not.
             del fused
 
 
-def _fuse_strip(job: Job, span: Span, seen: _Inputs, clock: Clock) -> Array:
-    """Return what the strip keeps `(C, kept - start, cols)`, its tiles blended with each other."""
-    fused = np.zeros((job.lr_hsi.shape[0], span.kept - span.start, job.tiling.cols), np.float32)
+def _fuse_strip(job: Job, span: Span, seen: _Inputs, clock: Clock) -> tuple[Array, Array]:
+    """Return a strip `(C, stop - start, cols)` and its share of the next one's first rows.
+
+    The tiles are blended with each other. Both are weighed for the blending with the strips above and below.
+    """
+    own, overlap = span.stop - span.start, job.tiling.overlap
+    # Two arrays: the strip goes to the writer, which would have to copy a part of a larger one.
+    parts = [
+        np.zeros((job.lr_hsi.shape[0], rows, job.tiling.cols), np.float32)
+        for rows in (own, span.kept - span.stop)
+    ]
     for tile in job.tiling.across():
         # Where nothing will be shown, nothing is computed.
         if not seen.missing[:, tile.start : tile.kept].all():
-            part = _fuse_tile(job, span, tile, seen, clock)
-            _weigh(part, tile.weights(job.tiling.overlap), 2)
-            fused[:, :, tile.start : tile.kept] += part
+            kept = _fuse_tile(job, span, tile, seen, clock)
+            _weigh(kept, tile.weights(overlap), 2)
+            _weigh(kept, span.weights(overlap), 1)
+            for part, rows in zip(parts, (kept[:, :own], kept[:, own:]), strict=True):
+                part[:, :, tile.start : tile.kept] += rows
         clock.tick()
-    return fused
+    return parts[0], parts[1]
 
 
 def _fuse_tile(job: Job, span: Span, tile: Span, seen: _Inputs, clock: Clock) -> Array:

@@ -3,8 +3,9 @@
 import hashlib
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -115,8 +116,9 @@ def fuse_files(
     with alone(output):
         journal = open_journal(output, identity, strips, overwrite)
         todo = [number for number in range(len(strips)) if number not in journal.done]
-        _fuse_into(journal, setup, layout, todo, clock, progress)
-        _finish(journal, layout, overviews, cog)
+        with _saying_what_is_kept(journal, len(strips)):
+            _fuse_into(journal, setup, layout, todo, clock, progress)
+            _finish(journal, layout, overviews, cog)
     return Result(
         path=output,
         setup=setup,
@@ -158,21 +160,26 @@ def _fuse_into(
         journal.finished(number, stored)
 
     clock.tick = tick
-    try:
-        with ThreadPoolExecutor(1, "write") as pool:
-            writing = None
-            for number, values in fuse_strips(setup.job, todo, clock):
-                if writing is not None:
-                    writing.result()
-                writing = pool.submit(write, number, values)
-                del values
+    with ThreadPoolExecutor(1, "write") as pool:
+        writing = None
+        for number, values in fuse_strips(setup.job, todo, clock):
             if writing is not None:
                 writing.result()
+            writing = pool.submit(write, number, values)
+            # Else it would be held here too when it is written.
+            del values
+        if writing is not None:
+            writing.result()
+
+
+@contextmanager
+def _saying_what_is_kept(journal: Journal, strips: int) -> Iterator[None]:
+    """Add to whatever ends the work where it can be taken up again."""
+    try:
+        yield
     except (KeyboardInterrupt, UserError, OSError) as error:
-        kept = (
-            f"{len(journal.done)} of {len(strips)} strips are in {journal.part}; the same command goes on "
-            f"from there"
-        )
+        so_far = f"{len(journal.done)} of {strips} strips are in {journal.part}"
+        kept = f"{so_far}; the same command goes on from there"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"interrupted; {kept}") from None
         raise UserError(f"{error}; {kept}") from error

@@ -28,7 +28,8 @@ def fuse(lr_hsi: Any, hr_msi: Any, method: nn.Module | str, **options: Any) -> A
             mask, or NaN.
         hr_msi: HRMSI, `(c, H, W)` in [0, 1]: the same. Two scenes with georeferences are cropped to the area
             that they share; otherwise both cover the same area and `H = scale * h`, `W = scale * w`.
-        method: A network, as `CoFusion.from_pretrained` makes it, or the name of a method that needs no
+        method: A network, as `CoFusion.from_pretrained` makes it (it is put into evaluation mode, on the
+            device), or the name of a method that needs no
             weights: `bicubic`.
         options: Fields of `cofusion.inference.setup.Options`: `phase`, `tile`, `overlap`, `margin`, `device`;
             `hsi_scaling` and `msi_scaling` where the values do not lie in [0, 1].
