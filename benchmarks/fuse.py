@@ -90,8 +90,12 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     from cofusion.memory import keep_pages
 
     keep_pages()
+    import warnings
+
     import torch
 
+    # Random values have no place on Earth.
+    warnings.simplefilter("ignore")
     from cofusion import CoFusion
     from cofusion.inference import fuse_files
     from cofusion.inference.images import open_image

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def fuse_files(
     tags = _tags(setup, command)
     layout = Layout(
         shape=(setup.pair.lr_hsi.shape[0], *setup.pair.hr_msi.shape[1:]),
-        block=_block(setup.job.tiling.tile),
+        block=_block(setup.job.tiling.height),
         highest=setup.hsi_range.scaling,
         units=lr_hsi.units,
         dtype=dtype,
@@ -212,9 +212,9 @@ def _check_free(output: Path, overwrite: bool, inputs: tuple[Image, Image]) -> N
         ) from error
 
 
-def _block(tile: int) -> int:
+def _block(height: int) -> int:
     """Return the side of GeoTIFF's blocks: a part of the strips' height, of a size that viewers like."""
-    parts = (tile // n for n in range(1, tile // 16 + 1) if tile % n == 0 and tile // n % 16 == 0)
+    parts = (height // n for n in range(1, height // 16 + 1) if height % (16 * n) == 0)
     return next((side for side in parts if side <= 512), 16)
 
 
@@ -250,7 +250,7 @@ def _identity(lr_hsi: Image, hr_msi: Image, setup: Setup, options: Options, layo
         "method": setup.method.name,
         "weights": setup.method.sha256 or _digest(setup.method.net),
         "scalings": [setup.hsi_range.scaling, setup.msi_range.scaling],
-        "tiles": [tiling.rows, tiling.cols, tiling.tile, tiling.overlap, tiling.margin],
+        "tiles": list(astuple(tiling)),
         "dtype": layout.dtype,
         "compress": layout.compress,
         "version": version("cofusion"),

@@ -152,12 +152,13 @@ def _consistency(errors: tuple[Difference, Difference] | None) -> list[str]:
 
 def _cost(result: Result) -> dict[str, str]:
     tiling, (done, strips) = result.setup.job.tiling, result.strips
+    size = f"{tiling.height} x {tiling.width}"
     _, rows, cols = result.layout.shape
     seconds = max(result.seconds, 1e-9)
     share, pixels = result.network_seconds / seconds, rows * cols * done / strips
     before = "" if done == strips else f"; {strips - done} of {strips} strips had been done before"
     return {
-        "tiles": f"{result.tiles}; {tiling.tile} pixels apart, margin {tiling.margin}, seam {tiling.overlap}",
+        "tiles": f"{result.tiles} of {size}, margin {tiling.margin}, seam {tiling.overlap}",
         "time": f"{seconds:.1f} s, {share:.0%} in the method{before}",
         "rate": f"{pixels / seconds / 1e3:.1f} thousand pixels a second, on {result.setup.job.device}",
         "memory": f"{readable(result.peak_memory)} at most",

@@ -28,7 +28,7 @@ class Options:
         hsi_scaling: What the LRHSI's values are divided by; left out, what the weights were trained with, or
             its maximum.
         msi_scaling: The same for the HRMSI.
-        tile: Distance from tile to tile in HR pixels.
+        tile: Side of the tiles in HR pixels, about: the image is divided evenly.
         overlap: Width of the blended seams.
         margin: Width of what is computed around tiles and discarded; left out, what the method needs.
         device: `auto`, `cpu`, `cuda` or another name of a torch device.
