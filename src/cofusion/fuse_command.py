@@ -121,7 +121,7 @@ def _parser(verb: str) -> ArgumentParser:
     out.add_argument("--overwrite", action="store_true", help="replace a product that exists")
     out.add_argument("--no-report", action="store_true", help="write no picture and no report beside it")
     work = parser.add_argument_group("the work")
-    work.add_argument("--tile", type=int, default=256, metavar="N", help="side of the tiles, HR pixels (256)")
+    work.add_argument("--tile", type=int, default=192, metavar="N", help="side of the tiles, HR pixels (192)")
     work.add_argument("--overlap", type=int, default=16, metavar="N", help="width of the blended seams (16)")
     work.add_argument("--margin", type=int, metavar="N", help="pixels computed around tiles (what is needed)")
     work.add_argument(

@@ -14,7 +14,7 @@ from cofusion.inference.placement import Pair, pair_up
 from cofusion.inference.ranges import Range, look_through
 from cofusion.inference.tiles import plan
 
-TILE, OVERLAP = 256, 16
+TILE, OVERLAP = 192, 16
 
 
 @dataclass(frozen=True, kw_only=True)
