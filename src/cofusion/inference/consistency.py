@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,12 +12,12 @@ from torch import Tensor
 
 from cofusion.inference import product
 from cofusion.inference.images import Array, Image
-from cofusion.inference.product import Layout
+from cofusion.inference.layout import Layout
 from cofusion.inference.setup import Setup
 from cofusion.inference.tiles import Span
 from cofusion.models import Provenance
 from cofusion.scenes.formats.contents import ALL
-from cofusion.sensors import Sensors, SpectralResponse
+from cofusion.sensors import Border, Sensors, SpectralResponse
 
 
 @dataclass(eq=False)
@@ -68,7 +69,7 @@ def sensors_of(provenance: Provenance) -> Sensors | None:
     names = p.response_names or tuple(f"band {band + 1}" for band in range(len(weights)))
     response = SpectralResponse(weights, tuple(names), p.response or "the weights' provenance")
     psf = torch.tensor(p.psf, dtype=torch.float64)
-    return Sensors(psf, p.scale, p.phase, p.border, response)  # type: ignore[arg-type]
+    return Sensors(psf, p.scale, p.phase, cast(Border, p.border), response)
 
 
 def compare(path: Path, setup: Setup, layout: Layout, sensors: Sensors) -> tuple[Difference, Difference]:

@@ -1,15 +1,12 @@
 """Fusing files: the product is written as it is fused, and an interrupted fusion goes on where it stopped."""
 
-import hashlib
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -17,9 +14,10 @@ from cofusion.errors import UserError
 from cofusion.files import whole_file
 from cofusion.inference import product
 from cofusion.inference.engine import Clock, fuse_strips
+from cofusion.inference.identity import identity, tags
 from cofusion.inference.images import Array, Image
 from cofusion.inference.journal import Journal, alone, open_journal
-from cofusion.inference.product import Compression, Dtype, Layout
+from cofusion.inference.layout import Compression, Dtype, Layout
 from cofusion.inference.setup import Options, Setup, set_up
 from cofusion.scenes.space import check_space
 
@@ -98,7 +96,6 @@ def fuse_files(
     product.check_target(output, compress, cog)
     _check_free(output, overwrite, (lr_hsi, hr_msi))
     setup = set_up(lr_hsi, hr_msi, method, options, sha256)
-    tags = _tags(setup, command)
     layout = Layout(
         shape=(setup.pair.lr_hsi.shape[0], *setup.pair.hr_msi.shape[1:]),
         block=_block(setup.job.tiling.height),
@@ -108,13 +105,12 @@ def fuse_files(
         compress=compress,
         georeference=setup.pair.georeference,
         wavelengths=lr_hsi.wavelengths,
-        tags=tags,
+        tags=tags(setup, command),
     )
-    identity = _identity(lr_hsi, hr_msi, setup, options, layout)
     strips = setup.job.tiling.down()
     begin, clock = time.perf_counter(), Clock()
     with alone(output):
-        journal = open_journal(output, identity, strips, overwrite)
+        journal = open_journal(output, identity(lr_hsi, hr_msi, setup, options, layout), strips, overwrite)
         todo = [number for number in range(len(strips)) if number not in journal.done]
         with _saying_what_is_kept(journal, len(strips)):
             _fuse_into(journal, setup, layout, todo, clock, progress)
@@ -216,57 +212,3 @@ def _block(height: int) -> int:
     """Return the side of GeoTIFF's blocks: a part of the strips' height, of a size that viewers like."""
     parts = (height // n for n in range(1, height // 16 + 1) if height % (16 * n) == 0)
     return next((side for side in parts if side <= 512), 16)
-
-
-def _tags(setup: Setup, command: str) -> Mapping[str, str]:
-    trained = setup.method.provenance
-    tags = {
-        "COFUSION_VERSION": version("cofusion"),
-        "METHOD": setup.method.name,
-        "WEIGHTS_SHA256": setup.method.sha256 or "",
-        "TRAINED_ON": trained.dataset or "",
-        "TRAINED_BY": ""
-        if trained.version is None
-        else f"cofusion {trained.version} {trained.commit or ''}".strip(),
-        "SCALE": str(setup.pair.scale),
-        "PHASE": f"{setup.method.phase:g}",
-        "LR_HSI": setup.pair.lr_hsi.name,
-        "HR_MSI": setup.pair.hr_msi.name,
-        "HSI_SCALING": f"{setup.hsi_range.scaling:.9g}",
-        "MSI_SCALING": f"{setup.msi_range.scaling:.9g}",
-        "COMMAND": command,
-    }
-    return {name: value for name, value in tags.items() if value}
-
-
-def _identity(lr_hsi: Image, hr_msi: Image, setup: Setup, options: Options, layout: Layout) -> dict[str, Any]:
-    """Return what the product's values depend on, with names that the person knows."""
-    tiling = setup.job.tiling
-    facts = asdict(options)
-    del facts["device"]
-    return facts | {
-        "lr_hsi": _stamp(lr_hsi),
-        "hr_msi": _stamp(hr_msi),
-        "method": setup.method.name,
-        "weights": setup.method.sha256 or _digest(setup.method.net),
-        "scalings": [setup.hsi_range.scaling, setup.msi_range.scaling],
-        "tiles": list(astuple(tiling)),
-        "dtype": layout.dtype,
-        "compress": layout.compress,
-        "version": version("cofusion"),
-    }
-
-
-def _stamp(image: Image) -> list[Any]:
-    nodata = None if image.nodata is None else str(image.nodata)
-    if image.path is None:
-        return [image.name, *image.shape, nodata]
-    status = image.path.stat()
-    return [str(image.path.absolute()), *image.shape, nodata, status.st_size, status.st_mtime_ns]
-
-
-def _digest(net: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in net.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -104,10 +104,11 @@ def check_bands(net: nn.Module, lr_hsi: Image, hr_msi: Image) -> None:
                 f"trained on this sensor's bands, or a file with those bands"
             )
     provenance = getattr(net, "provenance", None) or Provenance()
-    if provenance.wavelengths and lr_hsi.wavelengths:
-        _check_centres(lr_hsi, provenance.wavelengths, max(0.5, _spacing(provenance.wavelengths) / 2))
+    trained = provenance.wavelengths or ()
+    if lr_hsi.wavelengths and len(trained) == lr_hsi.shape[0]:
+        _check_centres(lr_hsi, trained, max(0.5, _spacing(trained) / 2))
     centres = msi_centres(provenance)
-    if centres and hr_msi.wavelengths:
+    if hr_msi.wavelengths and len(centres) == hr_msi.shape[0]:
         _check_centres(hr_msi, centres, _MSI_TOLERANCE)
 
 
