@@ -5,9 +5,9 @@
 A pair of GeoTIFFs with random values is written for each number of rows, and fused with random weights by
 `cofusion.inference.fuse_files`, each in a fresh process. Memory is the largest resident set of that process
 beyond the one it had with all libraries loaded and the network made. The slope is that of the straight line
-through the sizes, in bytes per row; a row of the product takes `4 * bands * cols` bytes. With `--check` the
-exit code is 1 where the memory grows by more than 1 % of what the product does, exceeds 2 GB, or less than
-90 % of the time goes to the network.
+through the sizes, in bytes per row; a row of the product takes `4 * bands * cols` bytes. What FILE records
+already is not measured again. With `--check` the exit code is 1 where the memory grows by more than 1 % of what
+the product does, exceeds 2 GB, or less than 90 % of the time goes to the network.
 """
 
 import argparse
@@ -30,27 +30,42 @@ def main() -> None:
     if args.one:
         print(json.dumps(measure(args)))
         return
-    rows = [in_process(args, count) for count in args.rows]
-    sizes, peaks = [row["rows"] for row in rows], [row["memory (bytes)"] for row in rows]
-    slope = float(np.polyfit(sizes, peaks, 1)[0]) if len(rows) > 1 else 0.0
-    record = {
-        "bands": args.bands,
-        "scale": args.scale,
-        "dim": args.dim,
-        "tile": args.tile,
-        "threads": args.threads,
-        "bytes per row of the product": 4 * args.bands * rows[0]["cols"],
-        "bytes of memory per row": round(slope),
-        "sizes": rows,
-    }
-    print(f"memory grows by {slope:.0f} bytes per row; a row has {record['bytes per row of the product']}")
-    if args.out:
-        args.out.write_text(json.dumps(record, indent=1) + "\n")
-    flat = slope <= GROWTH * record["bytes per row of the product"]
+    about = {name: getattr(args, name) for name in ("bands", "scale", "dim", "tile", "threads")}
+    sizes = recorded(args.out, about)
+    for count in args.rows:
+        if count not in {size["asked"] for size in sizes}:
+            sizes.append({"asked": count, **in_process(args, count)})
+            sizes.sort(key=lambda size: size["rows"])
+            write(args.out, about, sizes)
+    slope = write(args.out, about, sizes)
+    row = 4 * args.bands * sizes[0]["cols"]
+    print(f"memory grows by {slope:.0f} bytes per row of the product, which takes {row} bytes")
+    peaks = [size["memory (bytes)"] for size in sizes]
+    flat = slope <= GROWTH * row
     if args.check and not (
-        flat and max(peaks) <= MOST and min(row["network share"] for row in rows) >= SHARE
+        flat and max(peaks) <= MOST and min(size["network share"] for size in sizes) >= SHARE
     ):
         sys.exit(f"FAILED: expected a flat line, at most {MOST:.0e} bytes and {SHARE:.0%} of the time")
+
+
+def recorded(out: Path | None, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the sizes that an earlier run with the same settings has measured."""
+    if out is None or not out.exists():
+        return []
+    record = json.loads(out.read_text())
+    if any(record[name] != value for name, value in about.items()):
+        sys.exit(f"{out} was recorded with other settings; give another --out")
+    return record["sizes"]
+
+
+def write(out: Path | None, about: dict[str, Any], sizes: list[dict[str, Any]]) -> float:
+    """Write what is measured so far; returns the slope of the memory in bytes per row."""
+    rows, peaks = [size["rows"] for size in sizes], [size["memory (bytes)"] for size in sizes]
+    slope = float(np.polyfit(rows, peaks, 1)[0]) if len(sizes) > 1 else 0.0
+    if out:
+        record = {**about, "bytes of memory per row": round(slope), "sizes": sizes}
+        out.write_text(json.dumps(record, indent=1) + "\n")
+    return slope
 
 
 def arguments() -> argparse.Namespace:

@@ -41,7 +41,8 @@ def test_every_command_has_arguments_that_are_understood(args, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     # The files are not there: that is the first thing that can be wrong.
     assert main(args) == 1
-    assert "there is no file" in capfd.readouterr().err or "no checkpoint" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "there is no file" in said or "no checkpoint" in said
 
 
 def test_options_that_the_text_names_exist(capfd):
@@ -50,6 +51,11 @@ def test_options_that_the_text_names_exist(capfd):
     named = set(re.findall(r"`(--[a-z-]+)", TEXT)) - {"--rows"}
     assert len(named) > 10
     assert not [option for option in named if option not in known]
+
+
+def test_the_table_of_seams_is_the_recorded_one():
+    for row in json.loads((DOCS / "results" / "fuse_seams.json").read_text())["rows"]:
+        assert f"| {' | '.join(map(str, row.values()))} |" in TEXT
 
 
 def test_the_table_of_memory_and_time_is_the_recorded_one():

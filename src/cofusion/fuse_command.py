@@ -44,7 +44,9 @@ def run(verb: str, args: list[str]) -> None:
         margin=given.margin,
         device=given.device,
     )
-    method, sha256 = (given.method, None) if given.ckpt is None else _weights(given.ckpt, given.pool_extent)
+    method, sha256 = (
+        (given.method, None) if given.ckpt is None else load_weights(given.ckpt, given.pool_extent)
+    )
     with _progress() as progress:
         result = fuse_files(
             _image(given, "lr_hsi"),
@@ -144,8 +146,19 @@ def _image(given: Namespace, name: str) -> "Image":
     return open_image(getattr(given, name), **options)
 
 
-def _weights(path: Path, pool_extent: int | None) -> tuple["Pretrained", str]:
-    """Make the network of a run directory, a checkpoint or an exported directory; and its file's SHA-256."""
+def load_weights(path: Path, pool_extent: int | None = None) -> tuple["Pretrained", str]:
+    """Make the network of a run, with its provenance.
+
+    Args:
+        path: A run directory of a fit, one of its checkpoints, or a directory that `cofusion export` wrote.
+        pool_extent: Side of the windows that CoFusion's statistics are pooled in, in place of the network's.
+
+    Returns:
+        The network, and the SHA-256 of the file that its weights are from.
+
+    Raises:
+        UserError: There are no such weights, or they cannot be used.
+    """
     from cofusion.files import sha256
     from cofusion.models.pretrained import RECORD, WEIGHTS, any_pretrained
 
