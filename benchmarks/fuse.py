@@ -6,8 +6,8 @@ A pair of GeoTIFFs with random values is written for each number of rows, and fu
 `cofusion.inference.fuse_files`, each in a fresh process. Memory is the largest resident set of that process
 beyond the one it had with all libraries loaded and the network made. The slope is that of the straight line
 through the sizes, in bytes per row; a row of the product takes `4 * bands * cols` bytes. What FILE records
-already is not measured again. With `--check` the exit code is 1 where the memory grows by more than 1 % of what
-the product does, exceeds 2 GB, or less than 90 % of the time goes to the network.
+already is not measured again. With `--check` the exit code is 1 where the memory grows by more than 1 % of
+what the product does, exceeds 2 GB, or less than 90 % of the time goes to the network.
 """
 
 import argparse
