@@ -324,6 +324,12 @@ def test_things_that_are_no_weights(pair, capfd):
     assert "os.system: it is no subclass" in fails(capfd, pair, "--ckpt", "broken")
 
 
+def test_a_file_of_several_cubes_asks_for_its_own_option(pair, capfd):
+    savemat("two.mat", {"a": pair.lr_values, "b": pair.lr_values})
+    pair.hr_msi = Path("two.mat")
+    assert "(--hr-msi-key NAME)" in fails(capfd, pair, "--method", "bicubic")
+
+
 def test_arguments_that_cannot_be_understood(pair, capfd):
     assert "one of the arguments --ckpt --method" in fails(capfd, pair, status=2)
     assert "there is no method 'magic'" in fails(capfd, pair, "--method", "magic")

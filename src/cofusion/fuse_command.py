@@ -143,7 +143,11 @@ def _image(given: Namespace, name: str) -> "Image":
     options = {
         option: getattr(given, f"{name}_{option}") for option in ("key", "nodata", "band_axis", "wavelengths")
     }
-    return open_image(getattr(given, name), **options)
+    try:
+        return open_image(getattr(given, name), **options)
+    except UserError as error:
+        # Here the two files have an option each.
+        raise UserError(str(error).replace("--key", f"--{name.replace('_', '-')}-key")) from error
 
 
 def load_weights(path: Path, pool_extent: int | None = None) -> tuple["Pretrained", str]:
