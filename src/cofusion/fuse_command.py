@@ -16,6 +16,7 @@ from cofusion.errors import UserError
 if TYPE_CHECKING:
     from cofusion.inference.images import Image
     from cofusion.models import Pretrained
+    from cofusion.sensors import Sensors
 
 
 def run(verb: str, args: list[str]) -> None:
@@ -42,6 +43,7 @@ def run(verb: str, args: list[str]) -> None:
         tile=given.tile,
         overlap=given.overlap,
         margin=given.margin,
+        sensors=_sensors(given),
         device=given.device,
     )
     method, sha256 = (
@@ -99,7 +101,15 @@ def _parser(verb: str) -> ArgumentParser:
     how.add_argument(
         "--ckpt", type=_path, metavar="PATH", help="run directory, checkpoint or exported weights"
     )
-    how.add_argument("--method", help="a method that needs no weights: bicubic")
+    how.add_argument(
+        "--method", metavar="NAME", help="a method that needs no weights: bicubic, gsa, hysure, ..."
+    )
+    add(
+        "--sensors",
+        type=_path,
+        metavar="FILE",
+        help="for --method: what `cofusion sensors estimate` wrote (estimated from the pair)",
+    )
     add(
         "--align", action="store_true", help="resample the HRMSI onto the LRHSI's grid (GDAL's warper, cubic)"
     )
@@ -135,6 +145,16 @@ def _parser(verb: str) -> ArgumentParser:
 
 def _path(given: str) -> Path:
     return Path(given).expanduser()
+
+
+def _sensors(given: Namespace) -> "Sensors | None":
+    if given.sensors is None:
+        return None
+    if given.ckpt is not None:
+        raise UserError("--sensors is for --method; weights know the sensors that they were trained for")
+    from cofusion.sensors.files import read_sensors
+
+    return read_sensors(given.sensors)
 
 
 def _image(given: Namespace, name: str) -> "Image":

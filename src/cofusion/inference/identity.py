@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -38,9 +38,10 @@ def tags(setup: Setup, command: str) -> Mapping[str, str]:
 def identity(lr_hsi: Image, hr_msi: Image, setup: Setup, options: Options, layout: Layout) -> dict[str, Any]:
     """Return what the product's values depend on, with names that the person knows."""
     tiling = setup.job.tiling
-    facts = asdict(options)
+    facts = asdict(replace(options, sensors=None))
     del facts["device"]
     return facts | {
+        "sensors": None if options.sensors is None else options.sensors.identity(),
         "lr_hsi": _stamp(lr_hsi),
         "hr_msi": _stamp(hr_msi),
         "method": setup.method.name,

@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from cofusion.errors import UserError
+from cofusion.inference.classical import BICUBIC, Known, Told, check_memory, make
 from cofusion.inference.images import Image
+from cofusion.inference.placement import Pair
 from cofusion.models import Bicubic, Pretrained, Provenance
 from cofusion.sensors import centre_phase
-
-METHODS = {"bicubic": Bicubic}
 
 # Beyond this, a trained network's answer no longer depends on what it sees (docs/paper-notes.md).
 _NETWORK_MARGIN = 32
@@ -34,6 +34,7 @@ class Method:
         phase: Where it expects an LR sample in its block.
         provenance: Where its weights come from; empty where unknown.
         sha256: Of the file with the weights, or None.
+        whole: Whether it has to see the whole image at once.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Method:
     phase: float
     provenance: Provenance
     sha256: str | None = None
+    whole: bool = False
 
 
 def network_method(net: nn.Module, scale: int, sha256: str | None = None) -> Method:
@@ -67,27 +69,32 @@ def network_method(net: nn.Module, scale: int, sha256: str | None = None) -> Met
     )
 
 
-def classical_method(name: str, scale: int, phase: float | None = None) -> Method:
-    """Find a method that needs no weights.
+def bicubic_method(scale: int, phase: float | None = None) -> Method:
+    """Take bicubic interpolation, which asks for nothing but the phase.
 
     Args:
-        name: A key of `METHODS`.
         scale: Ratio of the two resolutions.
         phase: Where an LR sample sits in its block; the centre where left out.
+    """
+    phase = centre_phase(scale) if phase is None else phase
+    net = Bicubic(scale, phase)
+    return Method(BICUBIC, net, 1, _INTERPOLATION_REACH * scale, phase, Provenance())
+
+
+def classical_method(name: str, pair: Pair, known: Known) -> Method:
+    """Take a method that sees the whole image.
+
+    Args:
+        name: One of `cofusion.inference.classical.names()` other than `bicubic`.
+        pair: The pair.
+        known: Its sensors.
 
     Raises:
-        UserError: No such method.
+        UserError: The image needs more memory than there is.
     """
-    check_name(name)
-    phase = centre_phase(scale) if phase is None else phase
-    net = METHODS[name](scale, phase)
-    return Method(name, net, 1, _INTERPOLATION_REACH * scale, phase, Provenance())
-
-
-def check_name(name: str) -> None:
-    """Raise `UserError` unless there is a classical method of this name."""
-    if name not in METHODS:
-        raise UserError(f"there is no method {name!r}; choose one of: {', '.join(METHODS)}")
+    check_memory(pair, name)
+    sensors = known.sensors
+    return Method(name, Told(make(name), sensors), 1, 0, sensors.phase, Provenance(), whole=True)
 
 
 def check_bands(net: nn.Module, lr_hsi: Image, hr_msi: Image) -> None:

@@ -19,7 +19,6 @@ from cofusion.reports.false_colour import choose_bands
 from cofusion.reports.figures import save_figure
 from cofusion.reports.quicklook import View, quicklook
 from cofusion.scenes.space import readable
-from cofusion.sensors import Sensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,13 +27,11 @@ if TYPE_CHECKING:
 _WHOLE, _DETAIL = 800, 160
 
 
-def write_report(result: Result, sensors: Sensors | None = None) -> tuple[Path, Path]:
+def write_report(result: Result) -> tuple[Path, Path]:
     """Write `NAME.png`, a quick look, and `NAME.md`, one page about the fusion, beside a product.
 
     Args:
         result: What was fused.
-        sensors: How the two images come from the scene, for the consistency errors; left out, those that the
-            weights were trained for.
 
     Returns:
         The paths of both.
@@ -44,7 +41,7 @@ def write_report(result: Result, sensors: Sensors | None = None) -> tuple[Path, 
     """
     picture, page = result.path.with_suffix(".png"), result.path.with_suffix(".md")
     save_figure(_figure(result), picture)
-    sensors = sensors or sensors_of(result.setup.method.provenance)
+    sensors = result.setup.sensors or sensors_of(result.setup.method.provenance)
     errors = None if sensors is None else compare(result.path, result.setup, result.layout, sensors)
     with whole_file(page) as part:
         part.write_text("\n".join(_lines(result, picture, errors)) + "\n", encoding="utf-8")

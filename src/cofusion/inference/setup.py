@@ -1,18 +1,27 @@
 """From two images and a method to a fusion that can start: what every entry point shares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from cofusion.errors import UserError
 from cofusion.inference.align import align
+from cofusion.inference.classical import BICUBIC, calibrated, check_name, look_at
 from cofusion.inference.engine import Job
 from cofusion.inference.images import Image
-from cofusion.inference.methods import Method, check_bands, check_name, classical_method, network_method
+from cofusion.inference.methods import (
+    Method,
+    bicubic_method,
+    check_bands,
+    classical_method,
+    network_method,
+)
 from cofusion.inference.placement import Pair, pair_up
 from cofusion.inference.ranges import Range, look_through
 from cofusion.inference.tiles import plan
+from cofusion.models import Provenance
+from cofusion.sensors import Sensors
 
 TILE, OVERLAP = 192, 16
 
@@ -31,6 +40,7 @@ class Options:
         tile: Side of the tiles in HR pixels, about: the image is divided evenly.
         overlap: Width of the blended seams.
         margin: Width of what is computed around tiles and discarded; left out, what the method needs.
+        sensors: Those that took the pair, for a classical method; left out, it estimates them.
         device: `auto`, `cpu`, `cuda` or another name of a torch device.
     """
 
@@ -41,6 +51,7 @@ class Options:
     tile: int = TILE
     overlap: int = OVERLAP
     margin: int | None = None
+    sensors: Sensors | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -61,6 +72,7 @@ class Setup:
         hsi_range: What the LRHSI's values are.
         msi_range: What the HRMSI's values are.
         job: What is to be done.
+        sensors: What took the pair, where it is known apart from the weights.
     """
 
     pair: Pair
@@ -68,6 +80,7 @@ class Setup:
     hsi_range: Range
     msi_range: Range
     job: Job
+    sensors: Sensors | None = None
 
 
 def set_up(
@@ -89,26 +102,56 @@ def set_up(
     scale, phase = None, options.phase
     if isinstance(method, str):
         check_name(method)
+        scale, phase = _of_sensors(options.sensors, phase)
     else:
         scale, phase = getattr(method, "scale", None), _phase(method, phase)
     if options.align:
         hr_msi = align(lr_hsi, hr_msi, scale, phase)
-    pair = pair_up(lr_hsi, hr_msi, scale, phase)
-    if isinstance(method, str):
-        chosen = classical_method(method, pair.scale, phase)
-    else:
+    pair, sensors = pair_up(lr_hsi, hr_msi, scale, phase), options.sensors
+    if not isinstance(method, str):
         check_bands(method, lr_hsi, hr_msi)
         chosen = network_method(method, pair.scale, sha256=sha256)
-    trained = chosen.provenance
-    hsi = look_through(pair.lr_hsi, options.hsi_scaling or trained.scaling)
-    # The multispectral image of a simulated pair has the scene's own scaling.
-    msi_scaling = getattr(trained, "msi_scaling", None) or trained.scaling
-    msi = look_through(pair.hr_msi, options.msi_scaling or msi_scaling)
+        pair, hsi, msi = _as_trained(pair, chosen.provenance, options)
+    else:
+        hsi, msi = (
+            look_through(image, scaling)
+            for image, scaling in ((pair.lr_hsi, options.hsi_scaling), (pair.hr_msi, options.msi_scaling))
+        )
+        if method == BICUBIC:
+            chosen = bicubic_method(pair.scale, phase)
+        else:
+            known = look_at(pair, hsi.scaling, msi.scaling, options.sensors)
+            sensors = known.sensors
+            gain, offset = (msi.scaling * part for part in (known.radiometry.gain, known.radiometry.offset))
+            image = calibrated(pair.hr_msi, gain, offset)
+            chosen = classical_method(method, pair, known)
+            pair = replace(pair, hr_msi=image, notes=(*pair.notes, *known.notes))
+            msi = replace(msi, scaling=1.0)
     _, rows, cols = pair.hr_msi.shape
     margin = chosen.margin if options.margin is None else options.margin
-    tiling = plan(rows, cols, pair.scale, chosen.step, options.tile, options.overlap, margin)
+    tile = max(rows, cols) if chosen.whole else options.tile
+    overlap = 0 if chosen.whole else options.overlap
+    tiling = plan(rows, cols, pair.scale, chosen.step, tile, overlap, margin)
     job = Job(pair.lr_hsi, pair.hr_msi, pair.scale, hsi.scaling, msi.scaling, chosen.net, tiling, device)
-    return Setup(pair, chosen, hsi, msi, job)
+    return Setup(pair, chosen, hsi, msi, job, sensors)
+
+
+def _as_trained(pair: Pair, trained: Provenance, options: Options) -> tuple[Pair, Range, Range]:
+    """Bring the values of a pair to what the weights were trained on; give the pair and both ranges."""
+    hsi = look_through(pair.lr_hsi, options.hsi_scaling or trained.scaling)
+    if trained.msi_gain is None or trained.msi_offset is None or options.msi_scaling is not None:
+        # The multispectral image of a simulated pair has the scene's own scaling.
+        return pair, hsi, look_through(pair.hr_msi, options.msi_scaling or trained.scaling)
+    image = calibrated(pair.hr_msi, trained.msi_gain, trained.msi_offset)
+    return replace(pair, hr_msi=image), hsi, look_through(image, 1.0)
+
+
+def _of_sensors(sensors: Sensors | None, phase: float | None) -> tuple[int | None, float | None]:
+    if sensors is None:
+        return None, phase
+    if phase is not None and phase != sensors.phase:
+        raise UserError(f"the sensors are of phase {sensors.phase:g}, not {phase:g}; leave the phase out")
+    return sensors.scale, sensors.phase
 
 
 def find_device(name: str) -> torch.device:
