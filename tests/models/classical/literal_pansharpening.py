@@ -10,13 +10,13 @@ import pywt
 from scipy.optimize import nnls
 
 
-def down(image, sensors):
-    """Blur and decimate pixel by pixel; the border is reflected."""
+def down(image, sensors, border="reflect"):
+    """Blur and decimate pixel by pixel."""
     psf, s = sensors.psf.numpy(), sensors.scale
     size = len(psf)
     before, after = (size - 1) // 2, size // 2
     kept = int(sensors.phase - (0 if size % 2 else 0.5))
-    padded = np.pad(image, ((0, 0), (before, after), (before, after)), mode="reflect")
+    padded = np.pad(image, ((0, 0), (before, after), (before, after)), mode=border)
     low = np.zeros((len(image), image.shape[1] // s, image.shape[2] // s))
     for i in range(low.shape[1]):
         for j in range(low.shape[2]):
@@ -148,7 +148,7 @@ def bdsd(x, y, sensors, match, constrained=False):
     # Rows and columns beyond the last whole block cannot be degraded once more.
     rows, cols = (size // sensors.scale * sensors.scale for size in x.shape[1:])
     answer, low = x[:, :rows, :cols], low[:, :rows, :cols]
-    fine, lower, fused = up(x, sensors), up(down(answer, sensors), sensors), []
+    fine, lower, fused = up(x, sensors), up(down(answer, sensors, "edge"), sensors), []
     level = 1e-4 * np.mean([(band**2).sum() for band in lower])
     for j, members in enumerate(groups):
         columns = np.vstack([lower[members].reshape(len(members), -1), low[j].reshape(1, -1)]).T

@@ -1,5 +1,6 @@
 """Band-dependent spatial detail: learn one scale further down what to add to each band."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -19,8 +20,9 @@ class BDSD(Pansharpening):
     The coefficients are those that do best one scale further down, where the answer is known: the least
     squares of `X_j = X'_j + sum_k gamma_jk X'_k + gamma_j P'_j`, with X' = X seen through the sensor and
     interpolated, and P' the guide at low resolution. k runs over the bands that are sharpened together. The
-    estimate is global (one block). Garzelli, Nencini and Capobianco, "Optimal MMSE pan sharpening of very
-    high resolution multispectral images", IEEE TGRS 46(1), 2008.
+    estimate is global (one block), and what lies beyond the LRHSI repeats its edge. Garzelli, Nencini and
+    Capobianco, "Optimal MMSE pan sharpening of very high resolution multispectral images", IEEE TGRS 46(1),
+    2008.
 
     Args:
         match: As for every `Pansharpening`.
@@ -38,10 +40,11 @@ class BDSD(Pansharpening):
         """Estimate the coefficients and apply them.
 
         Raises:
-            UserError: The LRHSI is too small to be degraded once more.
+            UserError: The LRHSI is smaller than one block, so it cannot be degraded once more.
         """
         answer = sensors.crop(lr_hsi)
-        lower = up(sensors.lr_hsi(answer), sensors).flatten(2).double()
+        # A wide blur reaches further than a small image can be mirrored.
+        lower = up(replace(sensors, border="replicate").lr_hsi(answer), sensors).flatten(2).double()
         residual = answer.flatten(2).double() - lower
         guides = pair.weights @ sensors.crop(pair.y_low).flatten(2).double() + pair.offset
         bands, guide = self.coefficients(lower, guides, residual, pair.partners)
