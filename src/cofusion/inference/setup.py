@@ -126,7 +126,7 @@ def set_up(
             image = calibrated(pair.hr_msi, gain, offset)
             chosen = classical_method(method, pair, known)
             pair = replace(pair, hr_msi=image, notes=(*pair.notes, *known.notes))
-            msi = replace(msi, scaling=1.0)
+            msi = look_through(image, 1.0)
     _, rows, cols = pair.hr_msi.shape
     margin = chosen.margin if options.margin is None else options.margin
     tile = max(rows, cols) if chosen.whole else options.tile
