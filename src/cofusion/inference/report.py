@@ -14,6 +14,7 @@ from cofusion.inference.consistency import Difference, compare, sensors_of
 from cofusion.inference.files import Result
 from cofusion.inference.images import Array, Image
 from cofusion.inference.methods import msi_centres
+from cofusion.inference.quality import quality
 from cofusion.inference.ranges import Range
 from cofusion.reports.false_colour import choose_bands
 from cofusion.reports.figures import save_figure
@@ -22,6 +23,9 @@ from cofusion.scenes.space import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# Differences from both images, and quality without a reference.
+Measured = tuple[tuple[Difference, Difference], dict[str, float]]
 
 # Pixels along the longer side of a whole picture, and of a detail.
 _WHOLE, _DETAIL = 800, 160
@@ -42,9 +46,12 @@ def write_report(result: Result) -> tuple[Path, Path]:
     picture, page = result.path.with_suffix(".png"), result.path.with_suffix(".md")
     save_figure(_figure(result), picture)
     sensors = result.setup.sensors or sensors_of(result.setup.method.provenance)
-    errors = None if sensors is None else compare(result.path, result.setup, result.layout, sensors)
+    measured = None
+    if sensors is not None:
+        images = result.path, result.setup, result.layout, sensors
+        measured = compare(*images), quality(*images)
     with whole_file(page) as part:
-        part.write_text("\n".join(_lines(result, picture, errors)) + "\n", encoding="utf-8")
+        part.write_text("\n".join(_lines(result, picture, measured)) + "\n", encoding="utf-8")
     return picture, page
 
 
@@ -86,13 +93,14 @@ def _size(shape: tuple[int, int, int]) -> str:
     return f"{rows} x {cols}, {bands} bands"
 
 
-def _lines(result: Result, picture: Path, errors: tuple[Difference, Difference] | None) -> list[str]:
+def _lines(result: Result, picture: Path, measured: Measured | None) -> list[str]:
     setup = result.setup
     lines = [f"# {result.path.name}", "", f"![Quick look]({picture.name})", ""]
     lines += ["## What it is", "", *_table(_product_facts(result)), ""]
     lines += ["## What it was made of", "", *_input_table(result), ""]
-    lines += [f"Note: {note}." for note in setup.pair.notes]
-    lines += ["## How well it gives the two images back", "", *_consistency(errors), ""]
+    for note in setup.pair.notes:
+        lines += [f"Note: {note}.", ""]
+    lines += ["## How good it is", "", *_quality(measured), ""]
     lines += ["## What it cost", "", *_table(_cost(result)), ""]
     return lines
 
@@ -131,10 +139,14 @@ def _input_table(result: Result) -> list[str]:
     return lines
 
 
-def _consistency(errors: tuple[Difference, Difference] | None) -> list[str]:
-    if errors is None:
+def _quality(measured: Measured | None) -> list[str]:
+    if measured is None:
         return ["Not measured: the sensors' blur and response are not known."]
+    errors, found = measured
     lines = [
+        f"Without a reference, in its middle (up to {found['side']:.0f} pixels a side): D_lambda",
+        f"{found['d_lambda']:.4f}, D_s {found['d_s']:.4f}, QNR {found['qnr']:.4f} (1 is best).",
+        "",
         "The product was blurred and decimated like the LRHSI, and seen through the HRMSI's response, by the",
         "sensors that are known. Differences from the two images, which lie in [0, 1]:",
         "",
