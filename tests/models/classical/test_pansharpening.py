@@ -106,6 +106,15 @@ def test_mixed_precision_changes_nothing(name):
 
 
 @every_method
+def test_float64_images_give_the_same_in_float32(name):
+    looks = sensors()
+    images = pair(looks)
+    fused = make(name)(*(image.double() for image in images), looks)
+    assert fused.dtype == torch.float32
+    torch.testing.assert_close(fused, make(name)(*images, looks), rtol=1e-4, atol=1e-5)
+
+
+@every_method
 @pytest.mark.parametrize("match", MATCHES)
 def test_a_flat_scene_is_its_own_answer(name, match):
     looks = sensors()
