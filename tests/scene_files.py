@@ -4,16 +4,21 @@ Each function writes what a user would have unpacked, with the real names, types
 the values that were written. `write_*_split` writes a split file that fits them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 import numpy.typing as npt
+import torch
 import yaml
 from PIL import Image
 from scipy.io import savemat
+from torch import Tensor
 
 from cofusion.scenes import Synthetic
+from cofusion.sensors import GaussianResponse, Sensors
+from cofusion.sensors.files import write_sensors
 
 CAVE_TRAIN = ("beads", "face")
 CAVE_TEST = ("balloons", "feathers")
@@ -116,6 +121,26 @@ def write_houston_2018(root: Path, rows: int = 90, cols: int = 70) -> npt.NDArra
     )
     _write_one_scene_split(root / "split.yaml", "houston_2018")
     return cube
+
+
+def write_real_pair(
+    root: Path, gain: Sequence[float] = (0.5, 0.8, 1.3), offset: Sequence[float] = (0.02, 0, -0.01)
+) -> tuple[Tensor, Sensors]:
+    """Write a pair of scale 4 as `hsi.npy` (0 to 4000) and `msi.npy` (bytes' range), and `sensors.json`.
+
+    Of the HRMSI, 255 times `gain` times what belongs to the LRHSI, plus `offset`, is stored. Return the scene
+    `(6, 128, 128)` in [0, 1] that both show, and the sensors.
+    """
+    scene = Synthetic(bands=6, size=128, count=1, seed=3).read("synthetic_0").cube
+    response = GaussianResponse([480, 560, 650], [80, 80, 80], ["b", "g", "r"])
+    sensors = Sensors.preset("wald", 4, response(torch.linspace(450, 700, 6)))
+    lr_hsi, hr_msi = sensors.degrade(scene)
+    root.mkdir(parents=True, exist_ok=True)
+    np.save(root / "hsi.npy", (4000 * lr_hsi).numpy())
+    gains, offsets = (torch.tensor(line)[:, None, None] for line in (gain, offset))
+    np.save(root / "msi.npy", (255 * (gains * hr_msi + offsets)).numpy())
+    write_sensors(root / "sensors.json", sensors)
+    return scene, sensors
 
 
 def write_split(path: Path, dataset: str, train: list, validation: list, test: list) -> Path:

@@ -18,7 +18,17 @@ def _imported_by(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "args", [[], ["--help"], ["--version"], ["unknown"], ["data", "--help"], ["sweep", "--help"]]
+    "args",
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        ["unknown"],
+        ["data", "--help"],
+        ["sweep", "--help"],
+        ["sensors", "--help"],
+        ["fuse", "--help"],
+    ],
 )
 def test_help_and_version_import_nothing_heavy(args):
     assert _imported_by(f"from cofusion.cli import main; main({args!r})") == []
@@ -39,6 +49,7 @@ def test_the_report_above_sees_what_is_imported():
         ("FusionModule", "cofusion.training"),
         ("FusionDataModule", "cofusion.data"),
         ("degrade", "cofusion.sensors"),
+        ("fuse", "cofusion.inference"),
         ("Sensors", "cofusion.sensors"),
         ("metrics", "cofusion"),
     ],

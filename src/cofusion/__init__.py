@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cofusion import metrics as metrics
     from cofusion.data import FusionDataModule as FusionDataModule
+    from cofusion.inference import fuse as fuse
     from cofusion.models import CoFusion as CoFusion
     from cofusion.sensors import Sensors as Sensors
     from cofusion.sensors import degrade as degrade
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["CoFusion", "FusionDataModule", "FusionModule", "Sensors", "__version__", "degrade", "metrics"]
+__all__ = [
+    "CoFusion",
+    "FusionDataModule",
+    "FusionModule",
+    "Sensors",
+    "__version__",
+    "degrade",
+    "fuse",
+    "metrics",
+]
 
 _HOME = {
     "CoFusion": "cofusion.models",
@@ -25,6 +35,7 @@ _HOME = {
     "FusionModule": "cofusion.training",
     "Sensors": "cofusion.sensors",
     "degrade": "cofusion.sensors",
+    "fuse": "cofusion.inference",
 }
 
 

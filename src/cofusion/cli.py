@@ -1,7 +1,8 @@
 """The `cofusion` command: finds the verb, runs it and turns what goes wrong into one line.
 
 Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli`,
-`cofusion.export`, `cofusion.sweep_command` and `cofusion.data_command`.
+`cofusion.fuse_command`, `cofusion.export`, `cofusion.sweep_command`, `cofusion.sensors_command` and
+`cofusion.data_command`.
 """
 
 import importlib
@@ -18,12 +19,20 @@ VERBS = {
     "validate": "measure a checkpoint on the validation regions",
     "test": "measure a checkpoint on the test scenes",
     "predict": "write the fused test scenes as GeoTIFF",
+    "fuse": "fuse two rasters without a reference into a georeferenced product",
     "export": "write the network of a run as a directory for CoFusion.from_pretrained",
     "sweep": "run the trials of a sweep file, here or as a SLURM job array; their state, their table",
+    "sensors": "estimate the spectral response and the PSF of a pair that has no reference",
     "data": "list, describe and prepare data sets, describe a file, show what a config makes of a scene",
 }
 # Where a verb's code is, unless it is one of Lightning's.
-_HOMES = {"export": "cofusion.export", "sweep": "cofusion.sweep_command", "data": "cofusion.data_command"}
+_HOMES = {
+    "fuse": "cofusion.fuse_command",
+    "export": "cofusion.export",
+    "sweep": "cofusion.sweep_command",
+    "sensors": "cofusion.sensors_command",
+    "data": "cofusion.data_command",
+}
 
 _HELP = """usage: cofusion VERB --config NAME.yaml [--config OVERLAY.yaml ...] [--KEY VALUE ...]
 
@@ -42,7 +51,9 @@ examples:
   cofusion fit --config cave_x4.yaml --config ablation/no_spacam.yaml --data.root DIR
   cofusion test --config cave_x4.yaml --data.root DIR --ckpt_path runs/cave_x4/fit_0
   cofusion export runs/cave_x4/fit_0 -o weights/cave_x4
+  cofusion fuse --lr-hsi A.tif --hr-msi B.tif --ckpt weights/cave_x4 -o fused.tif
   cofusion sweep run sweep/ablation.yaml --jobs 2 -- --data.root DIR
+  cofusion sensors estimate --lr-hsi A.tif --hr-msi B.tif -o sensors.json --figure sensors.png
 """
 
 FAILED, USAGE, INTERRUPTED, UNREAD, TERMINATED = 1, 2, 130, 141, 143
@@ -101,8 +112,8 @@ def _run(verb: str, args: list[str]) -> int:
     try:
         importlib.import_module(_HOMES.get(verb, "cofusion.lightning_cli")).run(verb, args)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted", INTERRUPTED)
     except SystemExit as stop:
         # Lightning turns Ctrl-C into its own exit; `--help` and `--print_config` leave this way too.
         if isinstance(stop.__context__, KeyboardInterrupt):

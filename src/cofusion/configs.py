@@ -5,6 +5,7 @@ import re
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -99,14 +100,23 @@ def _with_bases(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     return [*(file for base in bases for file in _with_bases(base, (*above, path))), path]
 
 
-def _read_bases(path: Path) -> list[str]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Read one config file, without those it builds on.
+
+    Raises:
+        UserError: It is not YAML or holds no settings.
+    """
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"config {path} is not valid YAML: {error}") from None
     if not isinstance(settings, dict):
         raise UserError(f"config {path} holds no settings; expected lines of 'key: value'")
-    bases = settings.get("config") or []
+    return settings
+
+
+def _read_bases(path: Path) -> list[str]:
+    bases = read_config(path).get("config") or []
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
         raise UserError(f"config {path}: expected a list of files under 'config', got {bases!r}")
     return bases

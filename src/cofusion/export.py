@@ -1,12 +1,12 @@
 """The verb export: the network of a run as a directory that `from_pretrained` reads."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 from cofusion.cli import Parser
 from cofusion.errors import UserError
 from cofusion.models import Pretrained
+from cofusion.models.pretrained import find_class
 from cofusion.training.checkpoints import check_fits, read_checkpoint
 from cofusion.training.provenance import run_provenance
 
@@ -71,14 +71,9 @@ def rebuild(checkpoint: dict[str, Any], path: Path) -> Pretrained:
         raise UserError(
             f"{path} does not say which network its weights belong to; export a run of `cofusion fit`"
         )
-    module, _, name = record["class_path"].rpartition(".")
     try:
-        network = getattr(importlib.import_module(module), name)
-        # Nothing else that a file names is called.
-        if not (isinstance(network, type) and issubclass(network, Pretrained)):
-            raise TypeError("it is no subclass of cofusion.models.Pretrained")
-        net = network(**record["init_args"])
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        net = find_class(record["class_path"])(**record["init_args"])
+    except (TypeError, ValueError) as error:
         raise UserError(f"{path}: cannot make its network {record['class_path']}: {error}") from error
     check_fits(checkpoint, net, path)
     weights = checkpoint["state_dict"].items()

@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+import itertools
 import os
+import re
 import sys
 from argparse import ArgumentError
 from contextlib import ExitStack, suppress
@@ -21,9 +23,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from cofusion import __version__
 from cofusion.cli import TerminatedError, UsageError
-from cofusion.configs import expand_configs, explain, run_name
+from cofusion.configs import expand_configs, explain, read_config, run_name
 from cofusion.console import Bar, quiet, say
-from cofusion.data import FusionDataModule
+from cofusion.data import FusionDataModule, PairDataModule, RealPairDataModule
 from cofusion.errors import UserError
 from cofusion.files import whole_file
 from cofusion.run_dir import run_directory
@@ -110,7 +112,7 @@ class FusionCLI(LightningCLI):
         self.steps_done = 0
         super().__init__(
             FusionModule,
-            FusionDataModule,
+            _data_class(args),
             save_config_callback=SaveConfig,
             save_config_kwargs={"save_to_log_dir": False},
             seed_everything_default=_SEED,
@@ -277,6 +279,19 @@ class FusionCLI(LightningCLI):
         )
 
 
+def _data_class(args: list[str]) -> type[PairDataModule]:
+    """Tell from the settings of `data` whether they are those of a real pair."""
+    words, _ = expand_configs(args)
+    given = {re.split(r"[.=]", word)[1] for word in words if word.startswith("--data.")}
+    for flag, path in itertools.pairwise(words):
+        if flag == "--config":
+            given |= set(read_config(Path(path)).get("data") or ())
+    known, others = (
+        inspect.signature(module).parameters for module in (RealPairDataModule, FusionDataModule)
+    )
+    return RealPairDataModule if given & (set(known) - set(others)) else FusionDataModule
+
+
 class SaveConfig(SaveConfigCallback):
     """Write the resolved config to `config.yaml`, which repeats the run, and give it to the loggers.
 
@@ -319,12 +334,13 @@ def _labels(config: Namespace) -> dict[str, Any]:
     variant = (net.get("init_args") or {}).get("variant")
     # The name of a config such as ablation/no_spacam.yaml is that of its variant.
     named = [variant] if variant and not config.name.endswith(f"-{variant}") else []
+    scenes, scale = config.data.get("scenes"), config.data.scale
     return {
         "name": "-".join([config.name, *named, f"seed{config.seed_everything}"]),
         "group": os.environ.get("WANDB_RUN_GROUP") or config.name,
         "tags": [
-            _import(config.data.scenes.class_path).stem,
-            f"x{config.data.scale}",
+            _import(scenes.class_path).stem if scenes else "real_pair",
+            *([f"x{scale}"] if scale else []),
             net.class_path.rpartition(".")[2],
         ],
     }

@@ -1,4 +1,4 @@
-"""Setting the CPU's memory allocator for large images that come and go.
+"""Memory of the CPU: how much there is, and an allocator set for large images that come and go.
 
 Networks allocate and free the same hundreds of megabytes at every pass. glibc gives freed memory back to the
 kernel, which then hands it out again in pages of 4 KiB: on CPU, half the time of a pass over a large image.
@@ -7,6 +7,7 @@ kernel, which then hands it out again in pages of 4 KiB: on CPU, half the time o
 import contextlib
 import ctypes
 import os
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_FROM_HEAP = 32 << 20  # the most that glibc allows
@@ -24,3 +25,14 @@ def keep_pages() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_FROM_HEAP)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
+
+
+def available() -> int:
+    """Return how many bytes can be had without swapping, as the kernel estimates it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) * 1024
+    # Where the kernel does not say: all that the machine has.
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

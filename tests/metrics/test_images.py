@@ -1,4 +1,4 @@
-"""What all metrics share: their shapes, their precision, and the mean over images in one or two processes."""
+"""What the metrics against a reference share: shapes, precision, the mean over images in two processes."""
 
 import pickle
 import warnings
@@ -35,8 +35,9 @@ def make_pair(images=5):
 
 
 def test_the_table_names_every_metric_once_and_in_order():
-    assert list(fusion_metrics(4)) == list(LABELS) == list(HIGHER_IS_BETTER) == NAMES
-    assert {name: CLASSES[name]().higher_is_better for name in NAMES} == HIGHER_IS_BETTER
+    assert list(fusion_metrics(4)) == NAMES
+    assert [name for name in LABELS if name in NAMES] == NAMES
+    assert all(CLASSES[name]().higher_is_better == HIGHER_IS_BETTER[name] for name in NAMES)
 
 
 def test_the_table_passes_scale_and_peak_on():

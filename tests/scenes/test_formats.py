@@ -26,6 +26,9 @@ def check(path, nm=NM, **options):
     np.testing.assert_allclose(scene.cube.numpy(), CUBE / CUBE.max(), rtol=1e-6)
     assert (None if scene.wavelengths is None else pytest.approx(scene.wavelengths.tolist())) == nm
     assert scene.scaling == CUBE.max()
+    contents = open_file(path, options.get("key"), options.get("band_axis"))
+    part = slice(1, 3), slice(2, 7), slice(4, 11)
+    np.testing.assert_array_equal(contents.load(*part), CUBE[part])
     return scene
 
 

@@ -1,8 +1,10 @@
-"""Data: splits, crops that never leak, and the Lightning data module."""
+"""Data: splits, crops that never leak, and the Lightning data modules."""
 
+from cofusion.data.base import PairDataModule
 from cofusion.data.crops import Batch, TrainingCrops, WholeRegions
 from cofusion.data.module import FusionDataModule
 from cofusion.data.pairs import Pair
+from cofusion.data.real_pair import RealPairDataModule
 from cofusion.data.sampling import EpochSampler, ShardSampler, allowed_corners
 from cofusion.data.splits import Region, Split, Window, load_split
 
@@ -11,6 +13,8 @@ __all__ = [
     "EpochSampler",
     "FusionDataModule",
     "Pair",
+    "PairDataModule",
+    "RealPairDataModule",
     "Region",
     "ShardSampler",
     "Split",

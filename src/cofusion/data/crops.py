@@ -1,7 +1,7 @@
 """What the loaders yield: random training crops, and whole validation and test regions."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -17,13 +17,16 @@ class Batch(TypedDict):
     """What every loader yields and every network is trained on; float32 in [0, 1] (but for simulated noise).
 
     `name` holds, per sample, the scene (validation, test) or the scene and the full-resolution window of the
-    crop (training).
+    crop (training). A real pair is tested without a reference, `hr_hsi`. Training on one adds crops of the
+    pair itself, `full_lr_hsi` and `full_hr_msi`, for the consistency of what the network makes of them.
     """
 
     lr_hsi: Tensor  # (B, C, h, w)
     hr_msi: Tensor  # (B, c, H, W)
-    hr_hsi: Tensor  # (B, C, H, W)
+    hr_hsi: NotRequired[Tensor]  # (B, C, H, W)
     name: list[str]
+    full_lr_hsi: NotRequired[Tensor]  # (B, C, h, w)
+    full_hr_msi: NotRequired[Tensor]  # (B, c, H, W)
 
 
 class TrainingCrops(Dataset[Batch]):
@@ -73,25 +76,31 @@ class TrainingCrops(Dataset[Batch]):
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
         """Return a batch of the crops that belong to these numbers (`epoch * length + i`)."""
         size, s = self.patch, self.scale
-        hsi, msi = self.pairs[0].hr_hsi.shape[0], self.pairs[0].hr_msi.shape[0]
+        pairs = [self._choose(number) for number in numbers]
+        hsi, msi = pairs[0][0].lr_hsi[0].shape[0], pairs[0][0].hr_msi.shape[0]
         batch = Batch(
             lr_hsi=torch.empty(len(numbers), hsi, size // s, size // s),
             hr_msi=torch.empty(len(numbers), msi, size, size),
-            hr_hsi=torch.empty(len(numbers), hsi, size, size),
             name=[],
         )
-        for i, number in enumerate(numbers):
-            one = draw(self.seed, number, len(self.corners), self.augment)
-            pair = self.pairs[int(np.searchsorted(self.ends, one.corner, side="right"))]
-            row, col = self.corners[one.corner].tolist()
+        if all(pair.hr_hsi is not None for pair in self.pairs):
+            batch["hr_hsi"] = torch.empty(len(numbers), hsi, size, size)
+        for i, (pair, row, col, one) in enumerate(pairs):
             lr_hsi = pair.lr_hsi[one.flip_rows + 2 * one.flip_cols + 4 * one.transpose]
             _paste(lr_hsi, row, col, one, batch["lr_hsi"][i])
             _paste(pair.hr_msi, row * s, col * s, one, batch["hr_msi"][i])
-            _paste(pair.hr_hsi, row * s, col * s, one, batch["hr_hsi"][i])
+            if pair.hr_hsi is not None:
+                _paste(pair.hr_hsi, row * s, col * s, one, batch["hr_hsi"][i])
             window = Window((row * s, row * s + size), (col * s, col * s + size))
             batch["name"].append(f"{pair.name}{window}")
             pair.release()
         return batch
+
+    def _choose(self, number: int) -> tuple[Pair, int, int, Draw]:
+        """Return a crop's pair, its corner in low-resolution pixels, and how it is turned."""
+        one = draw(self.seed, number, len(self.corners), self.augment)
+        row, col = self.corners[one.corner].tolist()
+        return self.pairs[int(np.searchsorted(self.ends, one.corner, side="right"))], row, col, one
 
 
 class WholeRegions(Dataset[Batch]):
@@ -113,12 +122,15 @@ class WholeRegions(Dataset[Batch]):
         name, pair, window = self.regions[index]
         (top, bottom), (left, right) = window.rows, window.cols
         s = self.scale
-        lr_hsi = pair.lr_hsi[0][None, :, top // s : bottom // s, left // s : right // s]
-        hr_msi = pair.hr_msi[None, :, top:bottom, left:right]
-        hr_hsi = pair.hr_hsi[None, :, top:bottom, left:right]
-        lr_hsi, hr_msi, hr_hsi = (image.contiguous() for image in (lr_hsi, hr_msi, hr_hsi))
+        batch = Batch(
+            lr_hsi=pair.lr_hsi[0][None, :, top // s : bottom // s, left // s : right // s].contiguous(),
+            hr_msi=pair.hr_msi[None, :, top:bottom, left:right].contiguous(),
+            name=[name],
+        )
+        if pair.hr_hsi is not None:
+            batch["hr_hsi"] = pair.hr_hsi[None, :, top:bottom, left:right].contiguous()
         pair.release()
-        return Batch(lr_hsi=lr_hsi, hr_msi=hr_msi, hr_hsi=hr_hsi, name=[name])
+        return batch
 
 
 def _paste(image: Tensor, row: int, col: int, one: Draw, target: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What two sensors see of a whole scene."""
+"""What two sensors see of a whole scene, simulated or real."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,12 @@ _TURNS: tuple[_Turn, ...] = tuple(
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A scene and what the two sensors see of it.
+    """What two sensors see of a scene, and the scene itself where it is known.
 
     Attributes:
         name: Name of the scene.
         hr_hsi: `(C, rows, cols)`, the scene itself; rows and columns beyond the last whole block go unused.
+            None for a real pair, to which there is no reference.
         hr_msi: `(c, H, W)`.
         lr_hsi: `(C, h, w)` for each orientation of the scene (each turned back, see `Sensors.lr_hsi`), at
             index `flip_rows + 2 * flip_cols + 4 * transpose`; orientations that see the same share one.
@@ -35,7 +36,7 @@ class Pair:
     """
 
     name: str
-    hr_hsi: Tensor
+    hr_hsi: Tensor | None
     hr_msi: Tensor
     lr_hsi: tuple[Tensor, ...]
     mapped: tuple[MappedArray, ...] = ()
@@ -64,6 +65,30 @@ class Pair:
         hr_msi, *lr_hsi = (file.tensor for file in files)
         seen = tuple(lr_hsi[i] for i in numbers)
         return cls(scene.name, scene.cube, hr_msi, seen, (scene.mapped, *files))
+
+    @classmethod
+    def reduced(cls, scene: Scene, hr_msi: Tensor, sensors: Sensors, flips: bool) -> "Pair":
+        """Degrade both images of a real pair, so that the hyperspectral one becomes the reference.
+
+        Args:
+            scene: The LRHSI.
+            hr_msi: `(c, H, W)`, the HRMSI, `scale` times as fine.
+            sensors: The two sensors.
+            flips: As for `simulate`.
+
+        Raises:
+            UserError: The LRHSI is smaller than one block.
+        """
+        turns, numbers = _distinct(sensors, _TURNS if flips else _TURNS[:1])
+        lr_hsi = [sensors.lr_hsi(scene.cube, *turn) for turn in turns]
+        degraded = sensors.crop(sensors.lr_hsi(hr_msi))
+        return cls(scene.name, scene.cube, degraded, tuple(lr_hsi[i] for i in numbers))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the scene."""
+        rows, cols = (self.hr_msi if self.hr_hsi is None else self.hr_hsi).shape[-2:]
+        return rows, cols
 
     def release(self) -> None:
         """Give up the memory that reading mapped images took."""

@@ -1,4 +1,4 @@
-"""What the metrics share: the check of their inputs, the error per band, and the mean over images."""
+"""What the metrics share: the checks of their inputs, the error per band, and the mean over images."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -21,6 +21,46 @@ def check_pair(fused: Tensor, reference: Tensor) -> None:
         raise UserError(f"{given} differ in shape: give both as (C, H, W) or both as (B, C, H, W)")
     if fused.ndim not in (3, 4) or fused.numel() == 0:
         raise UserError(f"{given} are no images: give both as (C, H, W) or both as (B, C, H, W)")
+
+
+def check_scaled(fused: Tensor, lr_hsi: Tensor, expected: int | None = None) -> int:
+    """Refuse a fused image that is not the low-resolution one at a whole scale, and return that scale.
+
+    Args:
+        fused: (C, H, W) or (B, C, H, W).
+        lr_hsi: (C, h, w) or (B, C, h, w).
+        expected: The scale of the sensors, where there are any.
+
+    Raises:
+        UserError: They are no images, or differ in bands, images or the scale of rows and columns, or the
+            scale is not the expected one.
+    """
+    given = f"fused {tuple(fused.shape)} and lr_hsi {tuple(lr_hsi.shape)}"
+    if {fused.ndim, lr_hsi.ndim} not in ({3}, {4}) or not (fused.numel() and lr_hsi.numel()):
+        raise UserError(f"{given} are no images: give both as (C, H, W) or both as (B, C, H, W)")
+    scale = fused.shape[-1] // lr_hsi.shape[-1]
+    if fused.shape != (*lr_hsi.shape[:-2], *(scale * side for side in lr_hsi.shape[-2:])):
+        raise UserError(f"{given} do not fit: give the same bands, and rows and columns in one whole ratio")
+    if expected not in (None, scale):
+        raise UserError(f"{given} are at scale {scale}, the sensors at {expected}: give those of this pair")
+    return scale
+
+
+def check_guide(fused: Tensor, hr_msi: Tensor) -> None:
+    """Refuse a multispectral image that does not have the fused image's pixels.
+
+    Args:
+        fused: (C, H, W) or (B, C, H, W).
+        hr_msi: (c, H, W) or (B, c, H, W).
+
+    Raises:
+        UserError: They are no images, or differ in more than their bands.
+    """
+    given = f"fused {tuple(fused.shape)} and hr_msi {tuple(hr_msi.shape)}"
+    if {fused.ndim, hr_msi.ndim} not in ({3}, {4}) or not (fused.numel() and hr_msi.numel()):
+        raise UserError(f"{given} are no images: give both as (C, H, W) or both as (B, C, H, W)")
+    if fused.movedim(-3, 0)[0].shape != hr_msi.movedim(-3, 0)[0].shape:
+        raise UserError(f"{given} do not fit: give the same images, rows and columns")
 
 
 def squared_error(fused: Tensor, reference: Tensor) -> Tensor:
@@ -57,12 +97,12 @@ class MeanOverImages(Metric, ABC):
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     @abstractmethod
-    def per_image(self, fused: Tensor, reference: Tensor) -> Tensor:
+    def per_image(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return one value per image."""
 
-    def update(self, fused: Tensor, reference: Tensor) -> None:
-        """Add one image or one batch."""
-        values = self.per_image(fused, reference)
+    def update(self, *images: Tensor, **named: Tensor) -> None:
+        """Add one image or one batch; the arguments are those of `per_image`."""
+        values = self.per_image(*images, **named)
         self.total += values.sum()
         self.count += values.numel()
 

@@ -1,6 +1,8 @@
 """Trained networks as directories that travel: `model.safetensors` and `model.json`."""
 
 import hashlib
+import importlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -81,6 +83,47 @@ class Pretrained(nn.Module):
         directory = Path(directory).expanduser()
         record, weights = (_read(directory / name) for name in (RECORD, WEIGHTS))
         return _restore(cls, directory, record, weights)
+
+
+def any_pretrained(directory: str | Path) -> Pretrained:
+    """Make a network from a directory that `save_pretrained` wrote, of the class that it names.
+
+    Args:
+        directory: The directory.
+
+    Raises:
+        ValueError: As for `Pretrained.from_pretrained`, or no class of that name.
+        OSError: A file that cannot be opened.
+    """
+    path = Path(directory).expanduser() / RECORD
+    text = _read(path)
+    try:
+        named = json.loads(text)["class_path"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} names no network ({_line(error)}); expected what save_pretrained wrote"
+        ) from None
+    try:
+        cls = find_class(named)
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot make its network {named}: {error}") from None
+    return cls.from_pretrained(directory)
+
+
+def find_class(named: str) -> type[Pretrained]:
+    """Return the network class of a dotted path; nothing else that a file names is called.
+
+    Raises:
+        ValueError: There is none.
+    """
+    try:
+        module, _, name = named.rpartition(".")
+        found = getattr(importlib.import_module(module), name)
+    except (AttributeError, ImportError, TypeError, ValueError) as error:
+        raise ValueError(str(error)) from None
+    if not (isinstance(found, type) and issubclass(found, Pretrained)):
+        raise ValueError("it is no subclass of cofusion.models.Pretrained")
+    return found
 
 
 def _restore(cls: type[Net], directory: Path, record_text: bytes, weights: bytes) -> Net:

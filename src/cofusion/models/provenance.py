@@ -16,6 +16,9 @@ class Provenance:
         msi_bands: Number of MSI bands c.
         wavelengths: `(C,)` centres of the HSI bands in nm.
         scaling: The files' values were divided by this to lie in [0, 1].
+        msi_gain: `(c,)`: of a real pair, whose images have two scalings, the stored values of the HRMSI less
+            `msi_offset` were divided by this; None where both images come from one cube.
+        msi_offset: `(c,)`, see `msi_gain`.
         scale: Ratio of the two resolutions s.
         phase: Where an LR sample sits in its s x s block, in full-resolution pixels from the first.
         preset: Named protocol that blur and decimation follow: `paper` or `wald`.
@@ -42,6 +45,8 @@ class Provenance:
     msi_bands: int | None = None
     wavelengths: tuple[float, ...] | None = None
     scaling: float | None = None
+    msi_gain: tuple[float, ...] | None = None
+    msi_offset: tuple[float, ...] | None = None
     scale: int | None = None
     phase: float | None = None
     preset: str | None = None

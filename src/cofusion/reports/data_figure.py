@@ -92,8 +92,8 @@ def data_figure(
         grid = figure.add_gridspec(2, 3, height_ratios=(aspect, 0.85))
         _draw_pictures([figure.add_subplot(grid[0, i]) for i in range(3)], scene, coarse, guide, nm, sensors)
         _draw_boxes(figure.axes[0], windows)
-        _draw_response(figure.add_subplot(grid[1, 0]), sensors.response, nm)
-        _draw_psf(figure.add_subplot(grid[1, 1]), sensors)
+        draw_response(figure.add_subplot(grid[1, 0]), sensors.response, nm)
+        draw_psf(figure.add_subplot(grid[1, 1]), sensors.psf.numpy(), sensors.scale, sensors.phase)
         _draw_spectrum(figure.add_subplot(grid[1, 2]), scene, nm)
     return figure
 
@@ -162,7 +162,8 @@ def _draw_boxes(axes: "Axes", windows: Mapping[str, Sequence["Window"]]) -> None
         )
 
 
-def _draw_response(axes: "Axes", response: "SpectralResponse", nm: Array | None) -> None:
+def draw_response(axes: "Axes", response: "SpectralResponse", nm: Array | None) -> None:
+    """Draw a response over the band centres in nm, or over the bands' numbers."""
     x = np.arange(1, response.hsi_bands + 1) if nm is None else nm
     weights = response.weights.numpy()
     for name, row, colour in zip(response.names, weights, _curve_colours(weights, nm), strict=True):
@@ -201,11 +202,10 @@ def _curve_colours(weights: Array, nm: Array | None) -> list[Any]:
     return list(np.stack([np.interp(centres, list(_COLOURS), channel) for channel in known.T], axis=1))
 
 
-def _draw_psf(axes: "Axes", sensors: "Sensors") -> None:
-    """The PSF at the place of one low-resolution sample, over full-resolution pixels."""
+def draw_psf(axes: "Axes", psf: Array, scale: int, phase: float) -> None:
+    """Draw the PSF at the place of one low-resolution sample, over full-resolution pixels."""
     from matplotlib.patches import Rectangle
 
-    psf, scale, phase = sensors.psf.numpy(), sensors.scale, sensors.phase
     size = len(psf)
     # Coordinates of the block of sample 0: its pixels are 0 to scale - 1.
     first = phase - (size - 1) / 2 - 0.5

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Scores = Mapping[str, float | None]
 
-DECIMALS = {"ssim": 4, "ergas": 3, "ergas_100_4": 3}
+DECIMALS = {"ssim": 4, "ergas": 3, "ergas_100_4": 3, "d_lambda": 4, "d_s": 4, "qnr": 4}
 
 
 def metric_table(results: Mapping[str, Scores], title: str | None = None) -> "Table":

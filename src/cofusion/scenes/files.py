@@ -53,7 +53,7 @@ def read_file(
         path,
         contents,
         scaling,
-        wavelengths=_centres(contents, wavelengths, path),
+        wavelengths=band_centres(contents, wavelengths, path),
         nodata=nodata,
         what={"key": key, "band_axis": band_axis},
     )
@@ -150,7 +150,7 @@ class Files(SceneSet):
         """Return the band centres of the first file in nm, without those of bad bands."""
         (path,) = self.path(self.names()[0])
         contents = open_file(path, self.key, self.band_axis)
-        centres = _centres(contents, self._given_wavelengths, path)
+        centres = band_centres(contents, self._given_wavelengths, path)
         if centres is None:
             raise UserError(
                 f"{path} states no wavelengths; give the {contents.shape[0]} band centres in nm, or the "
@@ -173,7 +173,17 @@ class Files(SceneSet):
         return found
 
 
-def _centres(contents: Contents, given: list[float] | None, path: str | Path) -> Tensor | None:
+def band_centres(contents: Contents, given: list[float] | None, path: str | Path) -> Tensor | None:
+    """Return the band centres of a file in nm, or None where nothing states them.
+
+    Args:
+        contents: What the file holds.
+        given: Centres in place of the file's: one per band, or the first and the last of an even grid.
+        path: The file, for messages.
+
+    Raises:
+        UserError: Another number of centres.
+    """
     if given is None:
         return contents.wavelengths
     bands = contents.shape[0]

@@ -16,3 +16,15 @@ class Georeference:
 
     crs: str | None
     transform: tuple[float, float, float, float, float, float]
+
+    def window(self, top: float, left: float, finer: float = 1) -> "Georeference":
+        """Return the place of an image that begins in row `top`, column `left` of this one.
+
+        Args:
+            top: Row of its upper left corner, counted in pixels of this image; may be fractional.
+            left: The same for columns.
+            finer: How many of its pixels make up one of this image along each axis.
+        """
+        a, b, c, d, e, f = self.transform
+        corner = a * left + b * top + c, d * left + e * top + f
+        return Georeference(self.crs, (a / finer, b / finer, corner[0], d / finer, e / finer, corner[1]))

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
-from cofusion.data import Batch, FusionDataModule
+from cofusion.data import Batch, PairDataModule
 from cofusion.errors import UserError
-from cofusion.metrics import MAIN_METRICS, fusion_metrics
+from cofusion.metrics import MAIN_METRICS, fusion_metrics, mean_scores, no_reference_scores
 from cofusion.models import Bicubic
+from cofusion.models.classical.base import ClassicalMethod
 from cofusion.models.describe import describe
-from cofusion.sensors import centre_phase
+from cofusion.sensors import Sensors, centre_phase
+from cofusion.training.consistency import Consistency
 from cofusion.training.losses import FusionLoss
 from cofusion.training.provenance import describe_data
 from cofusion.training.schedules import Schedule
@@ -37,6 +39,8 @@ class FusionModule(LightningModule):
         lr_scheduler: A curve over the whole run such as `cofusion.training.Cosine`, or any scheduler of
             `torch.optim.lr_scheduler`; left out, the learning rate stays as it is.
         lr_interval: Whether the scheduler moves every optimiser `step` or every `epoch`.
+        consistency: What the loss adds where the data yields crops of a real pair at full resolution; left
+            out, both of its weights are 1.
         seed: Seed of what is random inside the network, such as dropout. On the command line it is
             `seed_everything`.
 
@@ -53,10 +57,12 @@ class FusionModule(LightningModule):
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: Schedule | LRSchedulerCallable | None = None,
         lr_interval: Literal["step", "epoch"] = "step",
+        consistency: Consistency | None = None,
         seed: int = 3407,
     ) -> None:
         super().__init__()
         self.net = net
+        self.consistency = Consistency() if consistency is None else consistency
         self.loss = FusionLoss() if loss is None else loss
         self.make_optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -68,13 +74,25 @@ class FusionModule(LightningModule):
 
     def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """Fuse `lr_hsi (B, C, h, w)` and `hr_msi (B, c, H, W)` to `(B, C, H, W)`; not clipped."""
-        fused: Tensor = self.net(lr_hsi, hr_msi)
+        if not isinstance(self.net, ClassicalMethod):
+            fused: Tensor = self.net(lr_hsi, hr_msi)
+            return fused
+        sensors = self._sensors()
+        if sensors is None:
+            raise UserError(
+                f"{type(self.net).__name__} needs to know the sensors; give a data module that has them"
+            )
+        fused = self.net(lr_hsi, hr_msi, sensors)
         return fused
+
+    def _sensors(self) -> Sensors | None:
+        sensors = getattr(getattr(self.trainer, "datamodule", None), "sensors", None)
+        return sensors if isinstance(sensors, Sensors) else None
 
     def setup(self, stage: str) -> None:
         """Give Lightning's model summary an example to count operations with."""
         data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, FusionDataModule):
+        if stage == "fit" and isinstance(data, PairDataModule):
             size = data.patch // data.scale
             self.example_input_array = (
                 torch.zeros(1, data.hsi_bands, size, size),
@@ -141,6 +159,10 @@ class FusionModule(LightningModule):
             UserError: The loss is not finite; the message names the step and the batch.
         """
         loss: Tensor = self.loss(self(batch["lr_hsi"], batch["hr_msi"]), batch["hr_hsi"])
+        sensors = self._sensors()
+        if sensors is not None and "full_lr_hsi" in batch:
+            pair = batch["full_lr_hsi"], batch["full_hr_msi"]
+            loss = loss + self.consistency(self(*pair), *pair, sensors)
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
@@ -176,27 +198,44 @@ class FusionModule(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Measure the network and the baselines on whole scenes, into `test_results`.
 
+        A batch with a reference gets the metrics of `fusion_metrics`, and one whose data module has `sensors`
+        those of `no_reference_scores`.
+
         Returns:
             `{"fused": (B, C, H, W), "bicubic": (B, C, H, W), ...}`, clipped to [0, 1].
+
+        Raises:
+            UserError: The data has neither a reference nor sensors.
         """
         results = {FUSED: self._fuse(batch)}
         for name, baseline in self._baselines(_scale(batch)).items():
             results[name] = baseline(batch["lr_hsi"], batch["hr_msi"]).clamp(0, 1)
         for method, fused in results.items():
-            for metric, function in fusion_metrics(_scale(batch)).items():
-                for scene, value in zip(
-                    batch["name"], function(fused, batch["hr_hsi"]).tolist(), strict=True
-                ):
-                    self.test_results.setdefault(method, {}).setdefault(scene, {})[metric] = value
+            scenes = self.test_results.setdefault(method, {})
+            for metric, values in self._measure(fused, batch).items():
+                for scene, value in zip(batch["name"], values.tolist(), strict=True):
+                    scenes.setdefault(scene, {})[metric] = value
         return results
+
+    def _measure(self, fused: Tensor, batch: Batch) -> dict[str, Tensor]:
+        sensors, scores = self._sensors(), {}
+        if "hr_hsi" in batch:
+            metrics = fusion_metrics(_scale(batch))
+            scores = {name: metric(fused, batch["hr_hsi"]) for name, metric in metrics.items()}
+        if sensors is not None:
+            scores |= no_reference_scores(fused, batch["lr_hsi"], batch["hr_msi"], sensors)
+        if not scores:
+            raise UserError(
+                f"{', '.join(batch['name'])} cannot be measured: the data has neither a reference (hr_hsi) "
+                f"nor sensors, which quality without one needs; give the data module one of them"
+            )
+        return scores
 
     def on_test_epoch_end(self) -> None:
         """Bring the scenes of all processes together and log the network's means."""
         if self.trainer.world_size > 1:
             self.test_results = _gather(self.test_results, self.trainer.world_size)
-        scenes = list(self.test_results.get(FUSED, {}).values())
-        for metric in scenes[0] if scenes else ():
-            mean = sum(values[metric] for values in scenes) / len(scenes)
+        for metric, mean in mean_scores(self.test_results.get(FUSED, {})).items():
             self.log(f"test/{metric}", mean, sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -211,7 +250,7 @@ class FusionModule(LightningModule):
         checkpoint["cofusion"] = {
             "version": __version__,
             "net": describe(self.net),
-            "data": describe_data(data) if isinstance(data, FusionDataModule) else {},
+            "data": describe_data(data) if isinstance(data, PairDataModule) else {},
         }
 
     def _fuse(self, batch: Batch) -> Tensor:

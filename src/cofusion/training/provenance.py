@@ -6,28 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cofusion.data import FusionDataModule
+from cofusion.data import PairDataModule
 from cofusion.errors import UserError
 from cofusion.models import Provenance
 from cofusion.models.describe import class_path
 
 
-def describe_data(data: FusionDataModule) -> dict[str, Any]:
+def describe_data(data: PairDataModule) -> dict[str, Any]:
     """Return what a network was trained on as plain values: fields of `cofusion.models.Provenance`."""
-    sensors, response = data.sensors, data.sensors.response
+    sensors, response, origin = data.sensors, data.sensors.response, data.origin
     return {
-        "dataset": data.scenes.stem,
-        "scenes": class_path(type(data.scenes)),
-        "split": data.split.name,
-        "train_scenes": tuple(dict.fromkeys(region.scene for region in data.split.train)),
+        **origin,
+        "scenes": class_path(origin["scenes"]) if "scenes" in origin else None,
         "hsi_bands": data.hsi_bands,
         "msi_bands": data.msi_bands,
-        "wavelengths": tuple(data.wavelengths.tolist()),
-        # A rule such as max gives every scene a divisor of its own.
-        "scaling": None if isinstance(data.scenes.scaling, str) else float(data.scenes.scaling),
+        "wavelengths": None if data.wavelengths is None else tuple(data.wavelengths.tolist()),
         "scale": data.scale,
         "phase": float(data.phase),
-        "preset": data.preset,
         "psf": tuple(map(tuple, sensors.psf.tolist())),
         "border": sensors.border,
         "response": response.source,

@@ -28,8 +28,8 @@ _STRONGEST_PACKING = 1100
 class Load(Protocol):
     """Reads the values of a file."""
 
-    def __call__(self, bands: slice = ALL) -> Raw:
-        """Return a run of bands, `(bands, rows, cols)`, of the stored type or float32."""
+    def __call__(self, bands: slice = ALL, rows: slice = ALL, cols: slice = ALL) -> Raw:
+        """Return runs of bands, rows and columns, `(bands, rows, cols)`, of the stored type or float32."""
         ...
 
 
@@ -41,11 +41,14 @@ class Contents:
         format: Name for people.
         shape: `(bands, rows, cols)`.
         dtype: Type of the stored values.
-        load: Reads the values of all bands, or of a run of them.
+        load: Reads the values of all bands, rows and columns, or of runs of them.
+        whole: Whether every call of `load` reads the whole file, however little is asked for.
         wavelengths: `(bands,)` band centres in nm, or None.
         bad_bands: Bands, counted from 0, that the file calls unusable.
         nodata: The value that stands for missing data, or None.
         georeference: Or None.
+        units: Scale and offset that turn stored values into physical ones, where the file states them and
+            all bands have the same: physical = scale * stored + offset.
     """
 
     format: str
@@ -56,6 +59,8 @@ class Contents:
     bad_bands: tuple[int, ...] = ()
     nodata: float | None = None
     georeference: Georeference | None = None
+    units: tuple[float, float] = (1.0, 0.0)
+    whole: bool = False
 
 
 def good_bands(bands: int, bad: Collection[int]) -> list[int]:

@@ -88,14 +88,17 @@ def open_mat73(path: Path, key: str | None) -> Contents:
         )
 
 
-def _load(path: Path, key: str, order: Shape, bands: slice = ALL) -> Raw:
+def _load(
+    path: Path, key: str, order: Shape, bands: slice = ALL, rows: slice = ALL, cols: slice = ALL
+) -> Raw:
     """Return `(bands, rows, cols)` float32; `order` names the file's axes in this order."""
     import h5py
 
     with reading(path, f"an HDF5 file with the variable {key!r}"), h5py.File(path) as file:
         data = file[key]
         asked = [range(size) for size in data.shape]
-        asked[order[0]] = asked[order[0]][bands]
+        for axis, run in zip(order, (bands, rows, cols), strict=True):
+            asked[axis] = asked[axis][run]
         cube = np.empty([len(asked[axis]) for axis in order], np.float32)
         in_file_order = cube.transpose(np.argsort(order))
         # Piece by piece: each is unpacked once and nothing is held in the file's float64.

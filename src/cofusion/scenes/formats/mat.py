@@ -7,7 +7,16 @@ import numpy as np
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats.contents import ALL, WAVELENGTHS, Contents, Raw, check_array, choose, reading
+from cofusion.scenes.formats.contents import (
+    ALL,
+    WAVELENGTHS,
+    Contents,
+    Raw,
+    Shape,
+    check_array,
+    choose,
+    reading,
+)
 from cofusion.scenes.formats.mat5 import check_mat5
 from cofusion.scenes.wavelengths import in_nm
 
@@ -55,10 +64,13 @@ def _open_mat5(path: Path, key: str | None) -> Contents:
         dtype=dtype,
         load=partial(_load_mat5, path, key, (rows, cols, bands)),
         wavelengths=_wavelengths(path, [name for name in listed if name.lower() in WAVELENGTHS], bands),
+        whole=True,
     )
 
 
-def _load_mat5(path: Path, key: str, shape: tuple[int, int, int], bands: slice = ALL) -> Raw:
+def _load_mat5(
+    path: Path, key: str, shape: Shape, bands: slice = ALL, rows: slice = ALL, cols: slice = ALL
+) -> Raw:
     from scipy.io import loadmat
 
     with reading(path, _expected(key)):
@@ -67,7 +79,7 @@ def _load_mat5(path: Path, key: str, shape: tuple[int, int, int], bands: slice =
             raise UserError(f"variable {key!r} of {path} has type {cube.dtype}, expected real numbers")
         if cube.shape != shape:
             raise ValueError(f"{shape} values announced, {cube.shape} found")
-        return cube.transpose(2, 0, 1)[bands]
+        return cube.transpose(2, 0, 1)[bands, rows, cols]
 
 
 def _wavelengths(path: Path, names: list[str], bands: int) -> Tensor | None:

@@ -45,7 +45,7 @@ def open_npy(path: Path, band_axis: int | None) -> Contents:
     return Contents(".npy", (bands, rows, cols), dtype, partial(_load, path, order))
 
 
-def _load(path: Path, order: Shape, bands: slice = ALL) -> Raw:
+def _load(path: Path, order: Shape, bands: slice = ALL, rows: slice = ALL, cols: slice = ALL) -> Raw:
     with reading(path, _EXPECTED):
         values: Raw = np.load(path, mmap_mode="r", allow_pickle=False)
-        return np.array(values.transpose(order)[bands])
+        return np.array(values.transpose(order)[bands, rows, cols])

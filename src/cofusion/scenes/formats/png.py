@@ -29,15 +29,18 @@ def open_folder(folder: Path) -> Contents:
         shape=(len(paths), rows, cols),
         dtype=np.dtype(np.uint16),
         load=partial(read_png_stack, paths),
+        whole=True,
     )
 
 
-def read_png_stack(paths: Sequence[Path], bands: slice = ALL) -> Raw:
+def read_png_stack(paths: Sequence[Path], bands: slice = ALL, rows: slice = ALL, cols: slice = ALL) -> Raw:
     """Read one 16-bit grey PNG per band.
 
     Args:
         paths: The files in band order.
         bands: Those to read.
+        rows: Those to return.
+        cols: Those to return.
 
     Returns:
         `(bands, rows, cols)` uint16.
@@ -61,7 +64,7 @@ def read_png_stack(paths: Sequence[Path], bands: slice = ALL) -> Raw:
                 f"{path} is {image.shape[0]} x {image.shape[1]} pixels, {paths[bands][0].name} is "
                 f"{images[0].shape[0]} x {images[0].shape[1]}; all bands of a scene have one size"
             )
-    return np.stack(images)
+    return np.stack([image[rows, cols] for image in images])
 
 
 def _in_order(folder: Path) -> list[Path]:

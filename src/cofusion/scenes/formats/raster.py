@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.scenes.formats.contents import ALL, Contents, Raw, check_array, reading
+from cofusion.scenes.formats.contents import ALL, Contents, Raw, Shape, check_array, reading
 from cofusion.scenes.georeference import Georeference
 from cofusion.scenes.wavelengths import in_nm, parse_length
 
@@ -56,6 +57,45 @@ def open_envi(path: Path, first: int | None = None) -> Contents:
         return _contents(path, data, wavelengths, _bad_bands(path, header, data.count), first)
 
 
+def is_raster(path: Path) -> bool:
+    """Return whether a path is that of a GeoTIFF or ENVI file."""
+    return path.suffix.lower() in (".tif", ".tiff", ".hdr") or envi_header(path) is not None
+
+
+def load_warped(
+    path: Path, grid: Georeference, shape: Shape, nodata: float | None, rows: slice, cols: slice
+) -> npt.NDArray[np.float32]:
+    """Read a window of a GeoTIFF or ENVI file as it looks on another grid (cubic resampling).
+
+    Args:
+        path: The file.
+        grid: The other grid.
+        shape: `(bands, rows, cols)` of the whole image there.
+        nodata: The value that stands for missing data in the file, or None.
+        rows: The window's rows on the other grid.
+        cols: Its columns.
+
+    Returns:
+        `(bands, rows, cols)` float32; NaN where the file holds nothing.
+    """
+    from rasterio import Affine
+    from rasterio.enums import Resampling
+    from rasterio.vrt import WarpedVRT
+
+    tiff = path.suffix.lower() in (".tif", ".tiff")
+    path = _envi_data(path) if path.suffix.lower() == ".hdr" else path
+    options = {"crs": grid.crs, "transform": Affine(*grid.transform), "height": shape[1], "width": shape[2]}
+    with (
+        _dataset(path, "GTiff" if tiff else "ENVI") as data,
+        WarpedVRT(
+            data, resampling=Resampling.cubic, src_nodata=nodata, nodata=math.nan, dtype="float32", **options
+        ) as warped,
+    ):
+        window = (rows.indices(shape[1])[:2], cols.indices(shape[2])[:2])
+        values: npt.NDArray[np.float32] = warped.read(window=window)
+        return values
+
+
 def envi_header(path: Path) -> Path | None:
     """Return the ENVI header of a data file, or None."""
     beside = [named for hdr in (".hdr", ".HDR") for named in (path.with_suffix(hdr), Path(f"{path}{hdr}"))]
@@ -82,12 +122,16 @@ def _contents(
         bad_bands=tuple(band for band in bad if band < bands),
         nodata=data.nodata,
         georeference=_georeference(data),
+        units=_units(data),
     )
 
 
-def _load(path: Path, driver: str, first: int, bands: slice = ALL) -> Raw:
+def _load(
+    path: Path, driver: str, first: int, bands: slice = ALL, rows: slice = ALL, cols: slice = ALL
+) -> Raw:
     with _dataset(path, driver) as data:
-        values: Raw = data.read(data.indexes[:first][bands], out_dtype="float32")
+        window = (rows.indices(data.height)[:2], cols.indices(data.width)[:2])
+        values: Raw = data.read(data.indexes[:first][bands], out_dtype="float32", window=window)
         return values
 
 
@@ -109,6 +153,11 @@ def _georeference(data: Any) -> Georeference | None:
     code = data.crs.to_authority() if data.crs else None
     crs = ":".join(code) if code else data.crs.to_wkt() if data.crs else None
     return Georeference(crs, tuple(data.transform)[:6])
+
+
+def _units(data: Any) -> tuple[float, float]:
+    stated = set(zip(data.scales, data.offsets, strict=True))
+    return stated.pop() if len(stated) == 1 else (1.0, 0.0)
 
 
 def _band_wavelengths(path: Path, data: Any) -> Tensor | None:

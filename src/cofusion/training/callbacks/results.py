@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, cuda
 
 from cofusion.files import whole_file
-from cofusion.metrics import MAIN_METRICS
+from cofusion.metrics import MAIN_METRICS, NO_REFERENCE_METRICS, mean_scores
 from cofusion.reports import metric_table
 from cofusion.training.callbacks.scene_figure import method_title, run_dir
 
@@ -38,19 +38,20 @@ Scenes = Mapping[str, Mapping[str, float]]
 
 
 class ResultsWriter(Callback):
-    """Write `results.json` into the run directory, and print the table of metrics after a test.
+    """Write `results.json` into the run directory, and print tables of metrics after a test.
 
     The file is written after testing, and after fitting (also when an error or the user ends it early) with
-    what is known then. It holds, for the network, `scenes` (metrics of each test scene) and `mean` (over the
-    scenes), the same for every method under `baselines`, and: `epochs_done`, `epochs_planned`, `steps`,
-    `parameters`, `version`, `versions`, `commit`, `seed`, `device`, `wall_time_s` (of this process),
-    `fit_time_s` (of all processes of a resumed run), `protocol` and `checkpoint`. What is not known is null,
-    and so is a value that is not finite.
+    what is known then. It holds, for the network, `scenes` (metrics of each test scene; those that need no
+    reference are all that a scene without one has) and `mean` (over the scenes), the same for every method
+    under `baselines`, and: `epochs_done`, `epochs_planned`, `steps`, `parameters`, `version`, `versions`,
+    `commit`, `seed`, `device`, `wall_time_s` (of this process), `fit_time_s` (of all processes of a resumed
+    run), `protocol` and `checkpoint`. What is not known is null, and so is a value that is not finite.
 
     A separate `test` takes epochs, steps and times of training from the checkpoint that it tests.
 
     Args:
-        print_table: Print the table of methods and metrics at the end of a test.
+        print_table: Print tables of methods and metrics at the end of a test: against the reference, and
+            without one.
     """
 
     def __init__(self, print_table: bool = True) -> None:
@@ -103,7 +104,7 @@ class ResultsWriter(Callback):
         results: dict[str, Scenes] = getattr(pl_module, "test_results", {})
         self._write(trainer, pl_module, results)
         if results and self.print_table:
-            _print_table(results, method_title(pl_module))
+            _print_tables(results, method_title(pl_module))
 
     def _end_fit(self, trainer: Trainer, module: LightningModule) -> None:
         self._fit.update(
@@ -142,12 +143,6 @@ class ResultsWriter(Callback):
         }
         with whole_file(run_dir(trainer) / "results.json") as part:
             part.write_text(json.dumps(_json(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def mean_scores(scenes: Scenes) -> dict[str, float]:
-    """Return the mean of every metric over the scenes."""
-    metrics = dict.fromkeys(metric for scores in scenes.values() for metric in scores)
-    return {metric: sum(scores[metric] for scores in scenes.values()) / len(scenes) for metric in metrics}
 
 
 def source_commit() -> str | None:
@@ -234,14 +229,14 @@ def _json(value: Any) -> Any:
     return value if isinstance(value, bool | int | str | None) else str(value)
 
 
-def _main(scores: Mapping[str, float]) -> dict[str, float]:
-    return {metric: scores[metric] for metric in MAIN_METRICS if metric in scores}
-
-
-def _print_table(results: Mapping[str, Scenes], network: str) -> None:
+def _print_tables(results: Mapping[str, Scenes], network: str) -> None:
+    """Print the metrics against the reference and those without one, as far as there are any."""
     from rich.console import Console
 
-    named = {network if name == FUSED else name: scenes for name, scenes in results.items()}
-    means = {name: _main(mean_scores(scenes)) for name, scenes in named.items()}
+    means = {network if name == FUSED else name: mean_scores(scenes) for name, scenes in results.items()}
     scenes = len(results.get(FUSED, {}))
-    Console().print(metric_table(means, "1 scene" if scenes == 1 else f"mean over {scenes} scenes"))
+    what = "1 scene" if scenes == 1 else f"mean over {scenes} scenes"
+    for metrics, title in ((MAIN_METRICS, what), (NO_REFERENCE_METRICS, f"{what}, without a reference")):
+        rows = {name: {key: mean[key] for key in metrics if key in mean} for name, mean in means.items()}
+        if any(rows.values()):
+            Console().print(metric_table(rows, title))
