@@ -249,6 +249,16 @@ def test_options_that_do_not_exist(build, message):
         build()
 
 
+@every_method
+@pytest.mark.parametrize(("which", "value"), [(0, torch.nan), (1, torch.inf)], ids=["LRHSI", "HRMSI"])
+def test_images_with_holes(name, which, value):
+    looks = sensors()
+    images = pair(looks)
+    images[which][0, 0, 3, 3] = value
+    with pytest.raises(UserError, match=f"the {('LRHSI', 'HRMSI')[which]} holds NaN or infinite values"):
+        make(name)(*images, looks)
+
+
 def test_shapes_that_do_not_belong_together():
     looks = sensors()
     lr_hsi, hr_msi = pair(looks)
