@@ -106,6 +106,15 @@ def test_mixed_precision_changes_nothing(name):
 
 
 @every_method
+def test_float64_images_give_the_same_in_float32(name):
+    looks = sensors()
+    images = pair(looks)
+    fused = make(name)(*(image.double() for image in images), looks)
+    assert fused.dtype == torch.float32
+    torch.testing.assert_close(fused, make(name)(*images, looks), rtol=1e-4, atol=1e-5)
+
+
+@every_method
 @pytest.mark.parametrize("match", MATCHES)
 def test_a_flat_scene_is_its_own_answer(name, match):
     looks = sensors()
@@ -238,6 +247,16 @@ def test_order_of_the_literature(scene):
 def test_options_that_do_not_exist(build, message):
     with pytest.raises(UserError, match=message):
         build()
+
+
+@every_method
+@pytest.mark.parametrize(("which", "value"), [(0, torch.nan), (1, torch.inf)], ids=["LRHSI", "HRMSI"])
+def test_images_with_holes(name, which, value):
+    looks = sensors()
+    images = pair(looks)
+    images[which][0, 0, 3, 3] = value
+    with pytest.raises(UserError, match=f"the {('LRHSI', 'HRMSI')[which]} holds NaN or infinite values"):
+        make(name)(*images, looks)
 
 
 def test_shapes_that_do_not_belong_together():

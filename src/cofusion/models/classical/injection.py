@@ -24,9 +24,10 @@ def mix(weights: Tensor, image: Tensor, offset: Tensor | None = None) -> Tensor:
         offset: Added to every band, `(B, C, 1)`.
     """
     batch, _, rows, cols = image.shape
+    image = image.float()
     start = image.new_zeros(()) if offset is None else offset.mT.float()
     with torch.autocast(image.device.type, enabled=False):
-        mixed = torch.baddbmm(start, _pixels(image.float()), weights.mT.float())
+        mixed = torch.baddbmm(start, _pixels(image), weights.mT.float())
     return mixed.view(batch, rows, cols, -1).permute(0, 3, 1, 2)
 
 

@@ -85,9 +85,15 @@ def match_bands(lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors, match: Match) 
         match: `selection`: for each band the multispectral band that correlates with it best.
             `least_squares` (hypersharpening): the weights and offset that fit the band best. `nonnegative`:
             the same with weights >= 0.
+
+    Raises:
+        UserError: An image holds NaN or infinite values.
     """
     y_low = sensors.lr_hsi(hr_msi)
     (x, x_mean), (y, y_mean) = centred(lr_hsi), centred(y_low)
+    for name, mean in (("LRHSI", x_mean), ("HRMSI", y_mean)):
+        if not bool(mean.isfinite().all()):
+            raise UserError(f"the {name} holds NaN or infinite values; fill pixels without data beforehand")
     y_size = deviation(y)
     # Of unit variance: what counts as dependent must not depend on how bright a band is.
     unit = ratio(y, y_size)
