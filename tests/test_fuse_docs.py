@@ -45,10 +45,19 @@ def test_every_command_has_arguments_that_are_understood(args, tmp_path, monkeyp
     assert "there is no file" in said or "no checkpoint" in said
 
 
+def test_the_config_on_the_page_is_understood(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (text,) = blocks("yaml")
+    Path("houston.yaml").write_text(text)
+    assert main(["fit", "--config=houston.yaml", "--print_config"]) == 0
+    printed = capfd.readouterr().out
+    assert "hr_msi_key: rgbImg" in printed and "hr_msi: 0.0" in printed
+
+
 def test_options_that_the_text_names_exist(capfd):
     main(["fuse", "--help"])
     known = capfd.readouterr().out
-    named = set(re.findall(r"`(--[a-z-]+)", TEXT)) - {"--rows"}
+    named = set(re.findall(r"`(--[a-z-]+)(?![\w.-])", TEXT)) - {"--rows"}
     assert len(named) > 10
     assert not [option for option in named if option not in known]
 

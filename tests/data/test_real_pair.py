@@ -133,6 +133,11 @@ def test_pixels_without_data_are_in_no_crop(files):
         assert (
             (batch["full_hr_msi"] != data.radiometry.calibrate(torch.zeros(3, 1, 1)).clamp(0, 1)).any(1).all()
         )
+    # Where the pair is fused, they have their neighbours' values.
+    (whole,) = data.test_dataloader()
+    torch.testing.assert_close(
+        whole["hr_msi"][0, :, 50, 20:24], whole["hr_msi"][0, :, 50, 19:20].expand(-1, 4)
+    )
     with pytest.raises(UserError, match="pixels without data"):
         module(files, msi_nodata=0.0, held_out="left", held_out_share=0.5)
 

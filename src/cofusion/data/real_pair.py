@@ -19,6 +19,7 @@ from cofusion.data.splits import Region, Split, Window
 from cofusion.errors import UserError
 from cofusion.scenes import Scene, read_file
 from cofusion.scenes.formats import open_file
+from cofusion.scenes.holes import fill_nearest
 from cofusion.scenes.scaling import Scaling
 from cofusion.sensors import Preset, PSFSpec, ResponseSpec, fit_radiometry
 from cofusion.sensors.estimate import find_scale
@@ -194,6 +195,8 @@ class RealPairDataModule(PairDataModule):
         if name in self._pairs:
             return
         hr_msi = self.radiometry.calibrate(self._msi_cube).clamp_(0, 1)
+        if self._msi_nodata is not None:
+            fill_nearest(hr_msi.numpy(), self._msi_nodata.numpy())
         self._pairs[name + _FULL] = Pair(name, None, hr_msi, (self.hsi.cube,))
         self._pairs[name] = Pair.reduced(self.hsi, hr_msi, sensors, self.augment)
         blind = self._blind()

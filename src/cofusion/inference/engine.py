@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cofusion.inference.images import Array, Image
 from cofusion.inference.tiles import Span, Tiling
 from cofusion.scenes.formats.contents import ALL
+from cofusion.scenes.holes import fill_nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,14 +152,7 @@ def _prepare(values: Array, scaling: float) -> Tensor:
 
     Pixels without data get the nearest one's values, so that nothing rings around them.
     """
-    missing = np.isnan(values[0])
-    if missing.all():
-        values[:] = 0
-    elif missing.any():
-        from scipy.ndimage import distance_transform_edt
-
-        rows, cols = distance_transform_edt(missing, return_distances=False, return_indices=True)
-        values[:, missing] = values[:, rows[missing], cols[missing]]
+    fill_nearest(values, np.isnan(values[0]))
     values /= scaling
     return torch.from_numpy(np.clip(values, 0, 1, out=values))
 
