@@ -194,3 +194,79 @@ def cnmf(
         msi.set_spectra(response @ hsi.w[:-1])
         unmix(msi, iterations, len(y) > 3)
     return (hsi.w[:-1] @ msi.h).reshape(-1, *y.shape[1:])
+
+
+def tv(
+    x: Array, y: Array, response: Array, start: Array, camera: Camera, smoothness: float, inner: int
+) -> Iterator[Array]:
+    """Yield Z after each step; `start` is the first Z."""
+    c = 8.0
+    alpha = folded_power(camera).max() + np.linalg.norm(response, 2) ** 2
+    z = start
+    q1, q2 = np.zeros_like(z), np.zeros_like(z)
+    while True:
+        b = alpha * z + camera.spread(x - camera.look(z), y.shape)
+        b = b + mix(response.T, y - mix(response, z))
+        length = np.sqrt(across(z) ** 2 + down(z) ** 2)
+        for _ in range(inner):
+            rest = b - (across_adjoint(q1) + down_adjoint(q2))
+            q1 = (c * q1 + across(rest)) / (2 * alpha / smoothness * length + c)
+            q2 = (c * q2 + down(rest)) / (2 * alpha / smoothness * length + c)
+        z = (b - (across_adjoint(q1) + down_adjoint(q2))) / alpha
+        yield z
+
+
+def folded_power(camera: Camera) -> Array:
+    """The eigenvalues of what the camera sees of what it spreads: the mean power of the aliases."""
+    s = camera.scale
+    h, w = (side // s for side in camera.spectrum.shape)
+    power = np.zeros((h, w))
+    for i in range(s):
+        for j in range(s):
+            power += np.abs(camera.spectrum[i * h : (i + 1) * h, j * w : (j + 1) * w]) ** 2 / s**2
+    return power
+
+
+def tv_objective(x: Array, y: Array, response: Array, z: Array, camera: Camera, smoothness: float) -> float:
+    misfit = ((x - camera.look(z)) ** 2).sum() + ((y - mix(response, z)) ** 2).sum()
+    return float(misfit + smoothness * np.sqrt(across(z) ** 2 + down(z) ** 2).sum())
+
+
+def simplex(columns: Array) -> Array:
+    """The nearest columns on the simplex, by sorting (Duchi et al., ICML 2008)."""
+    falling = -np.sort(-columns, axis=0)
+    count = np.arange(1, len(columns) + 1)[:, None]
+    levels = (np.cumsum(falling, axis=0) - 1) / count
+    last = (falling > levels).cumsum(0).argmax(0)
+    return np.maximum(columns - np.take_along_axis(levels, last[None], 0), 0)
+
+
+def sup_res_palm(
+    x: Array,
+    y: Array,
+    spectra: Array,
+    response: Array,
+    camera: Camera,
+    upsample: Upsample,
+    rounds: int,
+    steps: int,
+    first: int = 100,
+) -> Array:
+    """Return the fused image `(C, H, W)`; `first` steps find the first abundances."""
+    low, high = x.reshape(len(x), -1), y.reshape(len(y), -1)
+
+    def move(a: Array, e: Array, v: Array) -> Array:
+        return simplex(a - e.T @ (e @ a - v) / np.linalg.norm(e.T @ e, 2))
+
+    e = spectra
+    a = np.full((e.shape[1], low.shape[1]), 1 / e.shape[1])
+    for _ in range(first):
+        a = move(a, e, low)
+    a = simplex(upsample(a.reshape(-1, *x.shape[1:])).reshape(-1, y[0].size))
+    for _ in range(rounds):
+        seen = camera.look(a.reshape(-1, *y.shape[1:])).reshape(-1, x[0].size)
+        for _ in range(steps):
+            e = np.clip(e - (e @ seen - low) @ seen.T / np.linalg.norm(seen @ seen.T, 2), 0, 1)
+        for _ in range(steps):
+            a = move(a, response @ e, high)
+    return (e @ a).reshape(-1, *y.shape[1:])

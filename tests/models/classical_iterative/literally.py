@@ -88,3 +88,17 @@ def cnmf(method, lr_hsi, hr_msi, sensors):
     return literal.cnmf(
         x, y, spectra, response, camera, lambda h: upsampled(h, sensors), method.rounds, method.iterations
     )
+
+
+def tv(method, lr_hsi, hr_msi, sensors):
+    x, y, response, camera = arrays(lr_hsi, hr_msi, sensors)
+    steps = literal.tv(x, y, response, upsampled(x, sensors), camera, method.smoothness, method.inner)
+    return next(itertools.islice(steps, method.iterations - 1, None))
+
+
+def sup_res_palm(method, lr_hsi, hr_msi, sensors):
+    x, y, response, camera = arrays(lr_hsi, hr_msi, sensors)
+    spectra = method.first_spectra(lr_hsi[0].flatten(1)).double().numpy()
+    return literal.sup_res_palm(
+        x, y, spectra, response, camera, lambda a: upsampled(a, sensors), method.rounds, method.steps
+    )

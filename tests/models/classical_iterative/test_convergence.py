@@ -9,6 +9,8 @@ import torch
 from cofusion.models.classical.cnmf import Unmixing
 from cofusion.models.classical.fourier import Torus
 from cofusion.models.classical.hysure import HySure, Splitting
+from cofusion.models.classical.sup_res_palm import fit_abundances, fit_spectra, misfit, to_simplex
+from cofusion.models.classical.tv import TV, Descent
 from models.classical_iterative import literally
 from models.classical_iterative.literally import literal
 from models.classical_iterative.scenes import full_rank_scene, noise, sensors, spectra
@@ -96,3 +98,40 @@ def test_a_known_mixture_is_unmixed():
     unmixing.fit_abundances(20000, 0.0)
     assert math.sqrt(unmixing.cost()) < 1e-4
     torch.testing.assert_close(unmixing.abundances.T, abundances.flatten(1), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("smoothness", [1e-5, 1e-4, 1e-3, 1e-2])
+def test_no_step_of_tv_raises_its_objective(smoothness):
+    eyes = sensors(4)
+    pair = [image.double() for image in eyes.degrade(full_rank_scene())]
+    x, y, response, camera = literally.arrays(*pair, eyes)
+    descent = Descent(TV(smoothness), Torus(eyes, pair[1]), *pair)
+    values = []
+    for _ in range(60):
+        values.append(literal.tv_objective(x, y, response, descent.z[0].numpy(), camera, smoothness))
+        descent.step()
+    assert not rising(values)
+    assert values[-1] < 0.9 * values[0]
+
+
+def test_no_step_of_sup_res_palm_raises_the_misfit_it_is_made_for():
+    pixels, of_spectra, abundances = noise(6, 100), noise(6, 4, seed=1), noise(4, 100, seed=2)
+    abundances = abundances / abundances.sum(0)
+    values = [misfit(pixels, abundances, of_spectra)]
+    for _ in range(30):
+        of_spectra = fit_spectra(pixels, abundances, of_spectra, 1)
+        values.append(misfit(pixels, abundances, of_spectra))
+        fit_abundances(pixels, of_spectra, abundances, 1)
+        values.append(misfit(pixels, abundances, of_spectra))
+    assert not rising(values)
+    assert values[-1] < 0.7 * values[0]
+    assert 0 <= of_spectra.min() <= of_spectra.max() <= 1
+    assert abundances.min() >= 0
+    torch.testing.assert_close(abundances.sum(0), torch.ones(100).double())
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 30])
+@pytest.mark.parametrize("spread", [1e-3, 1.0, 1e3])
+def test_the_simplex_is_reached_at_its_nearest_point(rows, spread):
+    columns = (noise(rows, 200) - 0.5) * spread
+    torch.testing.assert_close(to_simplex(columns), torch.from_numpy(literal.simplex(columns.numpy())))

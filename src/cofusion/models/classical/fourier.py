@@ -149,6 +149,17 @@ class Torus:
         return t * t * (3 - 2 * t)
 
 
+def difference(image: Tensor, axis: int, forward: bool = True) -> Tensor:
+    """Return every pixel's difference to the next one along an axis, the last one's to the first.
+
+    Args:
+        image: Any tensor.
+        axis: -1 to the right, -2 downwards.
+        forward: False for the adjoint: the previous one's value minus the pixel's own.
+    """
+    return image.roll(-1 if forward else 1, axis).sub_(image)
+
+
 def mirror(border: Border) -> Callable[[Tensor, int], Tensor]:
     """Return the function of coordinates and size that says where in the image a place outside it lies."""
 

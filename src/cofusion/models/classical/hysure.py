@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cofusion.errors import UserError
 from cofusion.models.classical.base import ClassicalMethod
-from cofusion.models.classical.fourier import Torus
+from cofusion.models.classical.fourier import Torus, difference
 from cofusion.models.classical.subspace import mix, principal_directions
 from cofusion.sensors import Sensors, upsample
 
@@ -96,7 +96,11 @@ class Splitting:
         self.d1 = torch.zeros_like(x)
         self.d2 = torch.zeros_like(self.u)
         self.d3, self.d4 = torch.zeros_like(self.u), torch.zeros_like(self.u)
-        self._right = self.u + _across_adjoint(_across(self.u)) + _down_adjoint(_down(self.u))
+        self._right = (
+            self.u
+            + difference(difference(self.u, -1), -1, forward=False)
+            + difference(difference(self.u, -2), -2, forward=False)
+        )
         self._samples = torch.zeros_like(x)
 
     def step(self) -> None:
@@ -124,13 +128,13 @@ class Splitting:
 
     def _split_differences(self) -> None:
         """Shrink V3 and V4 together; add `(V3 + D3) Dhᵀ + (V4 + D4) Dvᵀ` to the right side."""
-        across, down = _across(self.u).sub_(self.d3), _down(self.u).sub_(self.d4)
+        across, down = difference(self.u, -1).sub_(self.d3), difference(self.u, -2).sub_(self.d4)
         length = across.square().sum(1, keepdim=True).add_(down.square().sum(1, keepdim=True)).sqrt_()
         # V = G U - D, shortened by the threshold: the new D is minus what is cut off.
         cut = (self.threshold / length.clamp_(min=self.threshold)).neg_()
         self.d3, self.d4 = across * cut, down * cut
-        self._right.add_(_across_adjoint(across.add_(self.d3, alpha=2)))
-        self._right.add_(_down_adjoint(down.add_(self.d4, alpha=2)))
+        self._right.add_(difference(across.add_(self.d3, alpha=2), -1, forward=False))
+        self._right.add_(difference(down.add_(self.d4, alpha=2), -2, forward=False))
 
 
 def difference_power(torus: Torus, like: Tensor) -> Tensor:
@@ -139,19 +143,3 @@ def difference_power(torus: Torus, like: Tensor) -> Tensor:
     across = torch.fft.rfftfreq(torus.cols, dtype=torch.float64)
     power = [4 * torch.sin(torch.pi * f).square() for f in (down, across)]
     return (power[0][:, None] + power[1]).to(like)
-
-
-def _across(image: Tensor) -> Tensor:
-    return image.roll(-1, -1).sub_(image)
-
-
-def _down(image: Tensor) -> Tensor:
-    return image.roll(-1, -2).sub_(image)
-
-
-def _across_adjoint(image: Tensor) -> Tensor:
-    return image.roll(1, -1).sub_(image)
-
-
-def _down_adjoint(image: Tensor) -> Tensor:
-    return image.roll(1, -2).sub_(image)
