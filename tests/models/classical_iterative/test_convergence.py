@@ -132,6 +132,10 @@ def test_no_step_of_sup_res_palm_raises_the_misfit_it_is_made_for():
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 30])
 @pytest.mark.parametrize("spread", [1e-3, 1.0, 1e3])
-def test_the_simplex_is_reached_at_its_nearest_point(rows, spread):
+@pytest.mark.parametrize("guess", [None, -1e4, 0.0, 1e4])
+def test_the_simplex_is_reached_at_its_nearest_point(rows, spread, guess):
     columns = (noise(rows, 200) - 0.5) * spread
-    torch.testing.assert_close(to_simplex(columns), torch.from_numpy(literal.simplex(columns.numpy())))
+    guess = None if guess is None else torch.full((200,), guess).double()
+    torch.testing.assert_close(
+        to_simplex(columns, guess)[0], torch.from_numpy(literal.simplex(columns.numpy()))
+    )

@@ -63,7 +63,8 @@ class CNMF(ClassicalMethod):
     def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
         """Return `(B, C, H, W)`; one image of the batch after the other."""
         pairs = zip(lr_hsi, hr_msi, strict=True)
-        return torch.stack([self._fuse_one(x.clamp(min=0), y.clamp(min=0), sensors) for x, y in pairs])
+        fused = [self._fuse_one(x.clamp(min=0), y.clamp(min=0), sensors) for x, y in pairs]
+        return torch.stack(fused) if len(fused) > 1 else fused[0][None]
 
     def _fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
         spectra = vertex_components(x.flatten(1), self.endmembers, self.seed).to(x)
@@ -82,7 +83,7 @@ class CNMF(ClassicalMethod):
         msi.spectra = sensors.response.weights.to(hsi.spectra) @ hsi.spectra
         msi.fit_abundances(self.iterations, self.tolerance)
         # Three bands determine no spectra.
-        if msi.spectra.shape[0] > 3:
+        if len(msi.spectra) > 3:
             msi.fit_both(self.iterations, self.tolerance)
 
     def _unmix(self, hsi: "Unmixing", first: str) -> None:
@@ -94,56 +95,62 @@ class CNMF(ClassicalMethod):
 
 
 class Unmixing:
-    """One image as `V = W H`, pixels in rows, with a row of `δ` that asks for abundances of sum one.
+    """One image as `V = W H`, pixels in rows, with a band of constant `δ` that asks for abundances of sum one.
 
     Args:
         image: `V (bands, rows, cols)`, not negative.
         spectra: `W (bands, m)`, not negative.
-        delta: The row's constant.
+        delta: The constant.
     """
 
     def __init__(self, image: Tensor, spectra: Tensor, delta: float) -> None:
-        self.delta = delta
-        self.pixels = image.flatten(1).mT.contiguous()
-        self.spectra = spectra
-        self.abundances = image.new_full((len(self.pixels), spectra.shape[1]), 1 / spectra.shape[1])
-        self.tiny = torch.finfo(image.dtype).tiny ** 0.5
+        self._pixels = torch.cat(
+            [image.flatten(1), image.new_full((1, image[0].numel()), delta)]
+        ).mT.contiguous()
+        self._spectra = torch.cat([spectra, spectra.new_full((1, spectra.shape[1]), delta)])
+        self.abundances = image.new_full((len(self._pixels), spectra.shape[1]), 1 / spectra.shape[1])
+        self._tiny = torch.finfo(image.dtype).tiny ** 0.5
+        # With few bands, W H is formed on the way to Wᵀ W H and W H Hᵀ; with many, Wᵀ W and H Hᵀ.
+        self._few = 2 * len(self._spectra) < spectra.shape[1]
+
+    @property
+    def spectra(self) -> Tensor:
+        """`W (bands, m)`."""
+        return self._spectra[:-1]
+
+    @spectra.setter
+    def spectra(self, spectra: Tensor) -> None:
+        self._spectra = torch.cat([spectra, self._spectra[-1:]])
 
     def cost(self) -> float:
-        """Return `|V - W H|²`, the row of `δ` included."""
-        off = (self.abundances.sum(1) - 1) * self.delta
-        misfit = self.pixels - self.abundances @ self.spectra.mT
-        return float(misfit.square().sum() + off.square().sum())
+        """Return `|V - W H|²`, the band of `δ` included."""
+        return float((self._pixels - self.abundances @ self._spectra.mT).square().sum())
 
     def update_spectra(self) -> None:
-        """`W <- W * (V Hᵀ) / (W H Hᵀ)`; the row of `δ` stays."""
-        seen = self.pixels.mT @ self.abundances
-        expected = self.spectra @ (self.abundances.mT @ self.abundances)
-        self.spectra = self.spectra * seen / expected.clamp_(min=self.tiny)
+        """`W <- W * (V Hᵀ) / (W H Hᵀ)`; the band of `δ` stays."""
+        self._scale_spectra(self._all_products())
 
     def update_abundances(self) -> None:
         """`H <- H * (Wᵀ V) / (Wᵀ W H)`."""
-        spectra = self._with_delta(self.spectra)
-        for pixels, h in self._blocks():
-            self._update(h, self._with_delta(pixels, 1) @ spectra, spectra)
+        for v, h in self._blocks():
+            self._scale_abundances(h, v @ self._spectra)
 
     def fit_abundances(self, iterations: int, tolerance: float) -> None:
         """Update the abundances alone, block by block of pixels, each until its own cost stands still."""
-        spectra = self._with_delta(self.spectra)
-        for pixels, h in self._blocks():
-            pixels = self._with_delta(pixels, 1)
-            seen = pixels @ spectra
+        for v, h in self._blocks():
+            seen = v @ self._spectra
             last = float("inf")
             for i in range(iterations):
                 if tolerance and i % _LOOK == 0:
-                    cost = float((pixels - h @ spectra.mT).square().sum())
+                    cost = float((v - h @ self._spectra.mT).square().sum())
                     if last - cost < _LOOK * tolerance * cost:
                         break
                     last = cost
-                self._update(h, seen, spectra)
+                self._scale_abundances(h, seen)
 
     def fit_both(self, iterations: int, tolerance: float) -> None:
         """Update spectra and abundances in turns."""
+        products = self._all_products()
         last = float("inf")
         for i in range(iterations):
             if tolerance and i % _LOOK == 0:
@@ -151,24 +158,35 @@ class Unmixing:
                 if last - cost < _LOOK * tolerance * cost:
                     break
                 last = cost
-            self.update_spectra()
-            self.update_abundances()
+            self._scale_spectra(products)
+            parts = []
+            # What the next spectra need of a block is summed up while it is at hand.
+            for v, h in self._blocks():
+                self._scale_abundances(h, v @ self._spectra)
+                parts.append(self._products(v, h))
+            products = torch.stack(parts).sum(0)
 
     def _blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield pixels and their abundances, as many at a time as a processor's cache holds."""
-        yield from zip(torch.split(self.pixels, _BLOCK), torch.split(self.abundances, _BLOCK), strict=True)
+        yield from zip(torch.split(self._pixels, _BLOCK), torch.split(self.abundances, _BLOCK), strict=True)
 
-    def _update(self, h: Tensor, seen: Tensor, spectra: Tensor) -> None:
-        # Through the bands where they are fewer than half the endmembers, else through W^T W.
-        few = 2 * spectra.shape[0] < spectra.shape[1]
-        expected = (h @ spectra.mT) @ spectra if few else h @ (spectra.mT @ spectra)
-        h.mul_(seen).div_(expected.clamp_(min=self.tiny))
+    def _products(self, v: Tensor, h: Tensor) -> Tensor:
+        """Return `V Hᵀ` and, below it, `W H Hᵀ` of some pixels."""
+        if self._few:
+            return torch.cat([v, h @ self._spectra.mT], 1).mT @ h
+        return torch.cat([v.mT @ h, self._spectra @ (h.mT @ h)])
 
-    def _with_delta(self, matrix: Tensor, dim: int = 0) -> Tensor:
-        """Append the row (of spectra) or column (of pixels) of `δ`."""
-        shape = list(matrix.shape)
-        shape[dim] = 1
-        return torch.cat([matrix, matrix.new_full(shape, self.delta)], dim)
+    def _all_products(self) -> Tensor:
+        return torch.stack([self._products(v, h) for v, h in self._blocks()]).sum(0)
+
+    def _scale_spectra(self, products: Tensor) -> None:
+        seen, expected = products.chunk(2)
+        self.spectra = (self._spectra * seen / expected.clamp(min=self._tiny))[:-1]
+
+    def _scale_abundances(self, h: Tensor, seen: Tensor) -> None:
+        w = self._spectra
+        expected = (h @ w.mT) @ w if self._few else h @ (w.mT @ w)
+        h.mul_(seen).div_(expected.clamp_(min=self._tiny))
 
 
 def sum_to_one_weight(y: Tensor) -> float:

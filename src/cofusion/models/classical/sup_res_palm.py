@@ -64,7 +64,8 @@ class SupResPALM(ClassicalMethod):
     def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
         """Return `(B, C, H, W)`; one image of the batch after the other."""
         pairs = zip(lr_hsi, hr_msi, strict=True)
-        return torch.stack([self._fuse_one(x, y, sensors) for x, y in pairs])
+        fused = [self._fuse_one(x, y, sensors) for x, y in pairs]
+        return torch.stack(fused) if len(fused) > 1 else fused[0][None]
 
     def _fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
         response = sensors.response.weights.to(x)
@@ -73,7 +74,7 @@ class SupResPALM(ClassicalMethod):
         abundances = low.new_full((spectra.shape[1], low.shape[1]), 1 / spectra.shape[1])
         fit_abundances(low, spectra, abundances, _FIRST)
         coarse = torch.unflatten(abundances, 1, x.shape[1:])[None]
-        abundances = to_simplex(upsample(coarse, sensors.scale, sensors.phase)[0].flatten(1))
+        abundances = to_simplex(upsample(coarse, sensors.scale, sensors.phase)[0].flatten(1))[0]
         last = (float("inf"), float("inf"))
         for _ in range(self.rounds):
             seen = sensors.lr_hsi(torch.unflatten(abundances, 1, y.shape[1:])).flatten(1)
@@ -112,27 +113,36 @@ def fit_abundances(pixels: Tensor, spectra: Tensor, abundances: Tensor, steps: i
     step = _step(gram)
     keep = torch.eye(len(gram), dtype=gram.dtype, device=gram.device) - gram * step
     for v, part in zip(torch.split(pixels, _BLOCK, 1), torch.split(abundances, _BLOCK, 1), strict=True):
-        seen, a = (spectra.mT * step) @ v, part
+        seen, a, level = (spectra.mT * step) @ v, part, None
         for _ in range(steps):
-            a = to_simplex(torch.addmm(seen, keep, a))
+            a, level = to_simplex(torch.addmm(seen, keep, a), level)
         part.copy_(a)
 
 
-def to_simplex(columns: Tensor) -> Tensor:
+def to_simplex(columns: Tensor, guess: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return, for every column, the nearest one that is not negative and sums to one.
 
-    It is what is left of the column above a level, which Michelot's iteration (JOTA 50(1), 1986) finds from
-    below in at most as many passes as there are rows, for all columns at once.
+    It is what is left of the column above a level, which Newton's method finds for all columns at once: what
+    is left above a level is convex in it, so that from the second step on it is approached from below
+    (Michelot, JOTA 50(1), 1986) and reached in at most as many steps as there are rows.
+
+    Args:
+        columns: `(m, n)`.
+        guess: Levels `(n,)` to begin with, for example those of similar columns.
+
+    Returns:
+        The columns and their levels.
     """
-    level = torch.maximum((columns.sum(0) - 1) / len(columns), columns.amax(0) - 1)
-    for _ in range(len(columns)):
-        above = (columns > level).to(columns.dtype)
-        # A level within the rounding of the highest entry leaves none above it.
-        higher = ((columns * above).sum(0) - 1) / above.sum(0).clamp_(min=1)
-        if not bool((higher > level).any()):
+    top = columns.amax(0)
+    level = top - 1 if guess is None else torch.where(guess < top, guess, top - 1)
+    close = 4 * torch.finfo(columns.dtype).eps
+    for _ in range(len(columns) + 1):
+        left = (columns - level).clamp_(min=0)
+        step = (left.sum(0) - 1) / torch.sign(left).sum(0).clamp_(min=1)
+        level = level + step
+        if not bool((step.abs() > close * level.abs().clamp_(min=1)).any()):
             break
-        level = torch.maximum(level, higher)
-    return (columns - level).clamp_(min=0)
+    return (columns - level).clamp_(min=0), level
 
 
 def _step(gram: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from cofusion.sensors import Sensors, upsample
 
 # Bounds D D^T for differences to the right and downwards.
 _DIFFERENCES = 8.0
+# Values that are worked on at once.
+_CACHED = 2**18
 
 
 class TV(ClassicalMethod):
@@ -78,19 +80,26 @@ class Descent:
 
     def step(self) -> None:
         """Minimise the bound at the present scene."""
-        torus = self.torus
-        b = torus.spread(self.x - torus.sample(self.z)).add_(self.z, alpha=self.alpha)
-        b += mix(self.response.mT, self.y - mix(self.response, self.z))
-        across, down = difference(self.z, -1), difference(self.z, -2)
-        length = across.square_().add_(down.square_()).sqrt_()
+        rest = self.y - mix(self.response, self.z)
+        # Only the response ties the bands together; few at a time stay in a processor's cache.
+        few = max(1, _CACHED // rest[:, 0].numel())
+        for first in range(0, self.z.shape[1], few):
+            self._step_bands(slice(first, first + few), rest)
+
+    def _step_bands(self, bands: slice, rest: Tensor) -> None:
+        z, across, down = self.z[:, bands], self.across[:, bands], self.down[:, bands]
+        b = self.torus.spread(self.x[:, bands] - self.torus.sample(z)).add_(z, alpha=self.alpha)
+        b += mix(self.response[:, bands].mT, rest)
+        length = difference(z, -1).square_().add_(difference(z, -2).square_()).sqrt_()
         share = length.mul_(self.weight).add_(_DIFFERENCES).reciprocal_()
         for _ in range(self.inner):
-            rest = self._without_variation(b)
-            self.across.mul_(_DIFFERENCES).add_(difference(rest, -1)).mul_(share)
-            self.down.mul_(_DIFFERENCES).add_(difference(rest, -2)).mul_(share)
-        self.z = self._without_variation(b).div_(self.alpha)
+            slopes = b - _divergence(across, down)
+            across.mul_(_DIFFERENCES).add_(difference(slopes, -1)).mul_(share)
+            down.mul_(_DIFFERENCES).add_(difference(slopes, -2)).mul_(share)
+        torch.sub(b, _divergence(across, down), out=b)
+        torch.div(b, self.alpha, out=z)
 
-    def _without_variation(self, b: Tensor) -> Tensor:
-        """Return `b - Dᵀ q`."""
-        adjoint = difference(self.across, -1, forward=False).add_(difference(self.down, -2, forward=False))
-        return adjoint.neg_().add_(b)
+
+def _divergence(across: Tensor, down: Tensor) -> Tensor:
+    """Return `Dᵀ q`."""
+    return difference(across, -1, forward=False).add_(difference(down, -2, forward=False))
