@@ -9,9 +9,9 @@ without its prior. Scenes are Indian Pines, with `--root` CAVE's `balloons` and 
 crop of Pavia Centre; presets `wald` and `paper`. Every run has a process of its own; its memory is what the
 resident set grows by. Rows that the file already holds are not repeated, so an interrupted call goes on.
 
-Speed is taken on synthetic scenes, with noise in the LRHSI that gives it all directions, of 512 x 512 x 31 and 608 x 340 x 103 at x4, one thread each, as the ratio
-of the processor's seconds that the steps of an iterative method take to those of the literal versions in
-`literal_fusion.py`. With `--check` the exit code is 1 when one is below 5.
+Speed is taken on synthetic scenes of 512 x 512 x 31 and 608 x 340 x 103 at x4, with noise that gives the
+LRHSI all directions, one thread each: the processor's seconds that steps of an iterative method take and
+those of its literal version in `literal_fusion.py`. With `--check` the exit code is 1 when one is below 5.
 """
 
 import argparse

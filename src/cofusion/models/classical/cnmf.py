@@ -95,7 +95,7 @@ class CNMF(ClassicalMethod):
 
 
 class Unmixing:
-    """One image as `V = W H`, pixels in rows, with a band of constant `δ` that asks for abundances of sum one.
+    """One image as `V = W H`, pixels in rows, with a band of constant `δ` that asks for sums of one.
 
     Args:
         image: `V (bands, rows, cols)`, not negative.
