@@ -16,7 +16,6 @@ those of its literal version in `literal_fusion.py`. With `--check` the exit cod
 
 import argparse
 import importlib
-import itertools
 import json
 import multiprocessing
 import pkgutil
@@ -41,7 +40,7 @@ from cofusion.models.classical.hysure import HySure, Splitting
 from cofusion.models.classical.subspace import mix, principal_directions, vertex_components
 from cofusion.models.classical.sup_res_palm import SupResPALM
 from cofusion.models.classical.tv import TV, Descent
-from cofusion.scenes import CAVE, Files, IndianPines, Synthetic
+from cofusion.scenes import CAVE, IndianPines, PaviaC, Synthetic, read_file
 from cofusion.sensors import CsvResponse, GaussianResponse, Sensors, SpectralResponse, upsample
 
 LIMIT = 5.0
@@ -104,8 +103,7 @@ def scenes(args: argparse.Namespace) -> Iterator[tuple[str, Tensor, SpectralResp
     pines = IndianPines()
     yield "indian_pines", pines.read("indian_pines").cube, GaussianResponse(*OLI)(pines.wavelengths)
     if args.pavia:
-        pavia = Files(files=[str(args.pavia)], bands=102)
-        yield "pavia_centre_crop", pavia.read(pavia.names()[0]).cube, IKONOS(PAVIA_NM)
+        yield "pavia_centre_crop", read_file(args.pavia, scaling=PaviaC.scaling).cube, IKONOS(PAVIA_NM)
     if args.root:
         cave = CAVE(args.root)
         for name in ("balloons", "hairs"):
@@ -113,15 +111,16 @@ def scenes(args: argparse.Namespace) -> Iterator[tuple[str, Tensor, SpectralResp
 
 
 def qualities(args: argparse.Namespace, done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for (name, cube, response), preset in itertools.product(scenes(args), PRESETS):
-        sensors = Sensors.preset(preset, args.scale, response)
-        scene = sensors.crop(cube)[None]
-        lr_hsi, hr_msi = sensors.degrade(scene)
-        for method, net in {"bicubic": None, **methods()}.items():
-            key = {"scene": name, "preset": preset, "scale": args.scale, "method": method}
-            if (args.only and method not in args.only) or any(key.items() <= row.items() for row in done):
-                continue
-            yield key | apart(measure, net, lr_hsi, hr_msi, sensors, scene)
+    for name, cube, response in scenes(args):
+        for preset in PRESETS:
+            sensors = Sensors.preset(preset, args.scale, response)
+            scene = sensors.crop(cube)[None]
+            lr_hsi, hr_msi = sensors.degrade(scene)
+            for method, net in {"bicubic": None, **methods()}.items():
+                key = {"scene": name, "preset": preset, "scale": args.scale, "method": method}
+                known = any(key.items() <= row.items() for row in done)
+                if not known and (not args.only or method in args.only):
+                    yield key | apart(measure, net, lr_hsi, hr_msi, sensors, scene)
 
 
 def apart(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:

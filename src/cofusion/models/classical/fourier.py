@@ -35,13 +35,13 @@ class Torus:
         self.scale = scale = sensors.scale
         self.inner = rows, cols = hr.shape[-2], hr.shape[-1]
         psf, self._start = sensors.turned(False, False, False)
-        self._psf = psf.to(hr.device, torch.float64)
+        self._psf = psf.double().cpu()
         reach = -(-psf.shape[0] // (2 * scale)) + 1
         self._blocks = 0 if sensors.border == "circular" else 2 * reach + _FADE
         self._reach = reach * scale
         self.rows, self.cols = rows + self._blocks * scale, cols + self._blocks * scale
         rows_lr, cols_lr = self.rows // scale, self.cols // scale
-        full = torch.fft.fft2(self._kernel())
+        full = torch.fft.fft2(self._kernel().to(hr.device))
         folded = full.abs().square().reshape(scale, rows_lr, scale, cols_lr).mean((0, 2))
         #: `conj(D)`, the spectrum of the adjoint of blur, `(rows, cols // 2 + 1)`.
         self.adjoint = full[:, : self.cols // 2 + 1].to(torch.promote_types(hr.dtype, torch.complex64))
