@@ -10,14 +10,16 @@ import yaml
 import scene_files
 from cofusion.cli import main
 from cofusion.resources import resource_dir
-from command import QUICK, SMALL
+from command import QUICK, SMALL, SMALL_RUN, SMALL_SCENES
 
 CONFIGS = resource_dir("configs")
 ALL = sorted(CONFIGS.rglob("*.yaml"))
 LEAVES = [path for path in ALL if path.parent == CONFIGS and "config" in yaml.safe_load(path.read_text())]
 # Sweep files are no configs of a run; tests/cluster/test_shipped.py runs them.
 SWEEPS = sorted((CONFIGS / "sweep").glob("*.yaml"))
-OVERLAYS = [path for path in ALL if path not in LEAVES and path not in SWEEPS]
+# Methods without weights are tested, not trained.
+CLASSICAL = sorted((CONFIGS / "classical").glob("*.yaml"))
+OVERLAYS = [path for path in ALL if path not in (*LEAVES, *SWEEPS, *CLASSICAL)]
 BATCH_SCRIPTS = sorted((CONFIGS / "slurm").glob("*.sh"))
 ABLATIONS = sorted((CONFIGS / "ablation").glob("*.yaml"))
 # One batch of everything, on the CPU whatever the config says.
@@ -80,7 +82,11 @@ def test_every_ablation_of_every_leaf_trains_validates_and_tests(leaf, ablation,
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: str(path.relative_to(CONFIGS).with_suffix("")))
 def test_every_other_config_runs_on_the_quick_start(overlay, roots):
     name = str(overlay.relative_to(CONFIGS).with_suffix(""))
-    if overlay.parent.name == "data" and name != "data/synthetic":
+    if overlay.parent.name in ("deep", "recipe"):
+        # A recipe is that of a network; none of them has the flags that make CoFusion small.
+        networks = ["--config", f"deep/{overlay.stem}"]
+        args = ["--config", "quickstart", *networks, "--config", name, *SMALL_RUN, *SMALL_SCENES]
+    elif overlay.parent.name == "data" and name != "data/synthetic":
         # Another data set replaces the synthetic scenes: flags for those would not fit.
         args = ["--config", "quickstart", "--config", name, *SMALL, *_small_scenes(overlay, roots)]
     else:
@@ -90,6 +96,13 @@ def test_every_other_config_runs_on_the_quick_start(overlay, roots):
         args.append("--trainer.logger.offline=true")
     assert main(["fit", *args, *ONE_STEP, "--run_dir", "run"]) == 0
     assert Path("run/results.json").is_file()
+
+
+@pytest.mark.parametrize("config", CLASSICAL, ids=lambda path: path.stem)
+def test_every_classical_method_is_measured_on_the_quick_start(config):
+    args = ["--config=quickstart.yaml", "--config", f"classical/{config.stem}", *SMALL_RUN, *SMALL_SCENES]
+    assert main(["test", *args, "--run_dir", "run"]) == 0
+    assert json.loads(Path("run/results.json").read_text())["mean"]["psnr"] > 10
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(CONFIGS)))
