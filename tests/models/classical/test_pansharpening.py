@@ -10,6 +10,7 @@ import yaml
 from cofusion.errors import UserError
 from cofusion.metrics import psnr
 from cofusion.models import classical
+from cofusion.models.classical.injection import modulation
 from cofusion.resources import resource_dir
 from cofusion.scenes import IndianPines
 from cofusion.sensors import Sensors, SpectralResponse, gaussian_psf, upsample
@@ -167,6 +168,32 @@ def test_degenerate_images_give_sane_answers(name, match, damage):
     # IHS adds one detail to all bands, whatever they hold.
     if damage is _dead_bands and name != "ihs":
         assert fused[:, [0, 3]].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["gsa", "sfim", "mtf_glp", "mtf_glp_hpm", "glp_hs", "awlp"])
+@pytest.mark.parametrize("match", MATCHES)
+def test_a_constant_guide_adds_nothing(name, match):
+    """Nor does one that is constant but for the rounding of float32."""
+    looks = sensors()
+    lr_hsi, hr_msi = pair(looks)
+    constant = 0.3 + 1e-7 * torch.rand(hr_msi.shape, generator=torch.Generator().manual_seed(0))
+    fused = make(name, match=match)(lr_hsi, constant, looks)
+    torch.testing.assert_close(fused, upsample(lr_hsi, 4, 1.0), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gsa", "bdsd", "mtf_glp", "glp_hs"])
+@pytest.mark.parametrize("match", MATCHES)
+def test_a_band_given_twice_counts_once(name, match):
+    once, twice = sensors(msi=1), sensors(msi=2)
+    lr_hsi, hr_msi = pair(once)
+    expected = make(name, match=match)(lr_hsi, hr_msi, once)
+    fused = make(name, match=match)(lr_hsi, hr_msi.repeat(1, 2, 1, 1), twice)
+    torch.testing.assert_close(fused, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_ratio_stays_within_its_bounds():
+    high, low = torch.tensor([5.0, -1.0, 1.0, 0.3]), torch.tensor([0.1, 0.5, 0.0, 0.2])
+    assert modulation(high, low).tolist() == pytest.approx([10.0, 0.0, 1.0, 1.5])
 
 
 @every_method

@@ -95,8 +95,7 @@ class PCA(ComponentSubstitution):
         """Return the first eigenvector of each group's covariance."""
         members = pair.groups.mT
         within = covariance(pair.x, pair.x)[:, None] * members[..., None] * members[..., None, :]
-        # A group of constant bands has any eigenvector, also of bands beyond the group.
-        first = torch.linalg.eigh(within).eigenvectors[..., -1] * members
+        first = torch.linalg.eigh(within).eigenvectors[..., -1]
         spectra = pair.groups @ first
         along = ((spectra @ pair.x) * pair.guides).sum(-1, keepdim=True)
         return torch.where(along < 0, -spectra, spectra)

@@ -99,8 +99,8 @@ def match_bands(lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors, match: Match) 
     unit = ratio(y, y_size)
     like = covariance(x, unit)
     if match == "selection":
-        best = ratio(like, deviation(x)).argmax(-1)
-        weights = groups = F.one_hot(best, y.shape[1]).to(y)
+        # The correlation but for the deviation of x, which all candidates share.
+        weights = groups = F.one_hot(like.argmax(-1), y.shape[1]).to(y)
         offset = torch.zeros_like(x_mean)
     else:
         fit = _least_squares if match == "least_squares" else _nonnegative
