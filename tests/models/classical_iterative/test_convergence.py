@@ -74,7 +74,7 @@ def test_hysure_moves_less_in_every_step_and_ends_at_the_minimum(hysure):
 @pytest.mark.parametrize("bands", [2, 8])
 def test_no_update_of_an_unmixing_raises_its_cost(bands):
     unmixing = Unmixing(noise(bands, 12, 10), spectra(5, bands), 0.3)
-    unmixing.abundances = noise(120, 5, seed=1)
+    unmixing.abundances = noise(5, 120, seed=1)
     costs = [unmixing.cost()]
     for update in [unmixing.update_abundances, unmixing.update_spectra] * 40:
         update()
@@ -97,7 +97,7 @@ def test_a_known_mixture_is_unmixed():
     unmixing = Unmixing(torch.einsum("bm,mhw->bhw", spectra_of, abundances), spectra_of, 0.3)
     unmixing.fit_abundances(20000, 0.0)
     assert math.sqrt(unmixing.cost()) < 1e-4
-    torch.testing.assert_close(unmixing.abundances.T, abundances.flatten(1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(unmixing.abundances, abundances.flatten(1), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("smoothness", [1e-5, 1e-4, 1e-3, 1e-2])

@@ -77,7 +77,7 @@ class CNMF(ClassicalMethod):
             hsi.abundances = _pixels(sensors.lr_hsi(_image(msi.abundances, y)))
             self._unmix(hsi, first="spectra")
             self._unmix_msi(msi, hsi, sensors)
-        return torch.unflatten(hsi.spectra @ msi.abundances.mT, 1, y.shape[1:]).float()
+        return torch.unflatten(hsi.spectra @ msi.abundances, 1, y.shape[1:]).float()
 
     def _unmix_msi(self, msi: "Unmixing", hsi: "Unmixing", sensors: Sensors) -> None:
         msi.spectra = sensors.response.weights.to(hsi.spectra) @ hsi.spectra
@@ -95,7 +95,7 @@ class CNMF(ClassicalMethod):
 
 
 class Unmixing:
-    """One image as `V = W H`, pixels in rows, with a band of constant `δ` that asks for sums of one.
+    """One image as `V = W H`, pixels in columns, with a band of constant `δ` that asks for sums of one.
 
     Args:
         image: `V (bands, rows, cols)`, not negative.
@@ -104,11 +104,9 @@ class Unmixing:
     """
 
     def __init__(self, image: Tensor, spectra: Tensor, delta: float) -> None:
-        self._pixels = torch.cat(
-            [image.flatten(1), image.new_full((1, image[0].numel()), delta)]
-        ).mT.contiguous()
+        self._pixels = torch.cat([image.flatten(1), image.new_full((1, image[0].numel()), delta)])
         self._spectra = torch.cat([spectra, spectra.new_full((1, spectra.shape[1]), delta)])
-        self.abundances = image.new_full((len(self._pixels), spectra.shape[1]), 1 / spectra.shape[1])
+        self.abundances = image.new_full((spectra.shape[1], image[0].numel()), 1 / spectra.shape[1])
         self._tiny = torch.finfo(image.dtype).tiny ** 0.5
         # With few bands, W H is formed on the way to Wᵀ W H and W H Hᵀ; with many, Wᵀ W and H Hᵀ.
         self._few = 2 * len(self._spectra) < spectra.shape[1]
@@ -124,7 +122,7 @@ class Unmixing:
 
     def cost(self) -> float:
         """Return `|V - W H|²`, the band of `δ` included."""
-        return float((self._pixels - self.abundances @ self._spectra.mT).square().sum())
+        return float((self._pixels - self._spectra @ self.abundances).square().sum())
 
     def update_spectra(self) -> None:
         """`W <- W * (V Hᵀ) / (W H Hᵀ)`; the band of `δ` stays."""
@@ -133,20 +131,21 @@ class Unmixing:
     def update_abundances(self) -> None:
         """`H <- H * (Wᵀ V) / (Wᵀ W H)`."""
         for v, h in self._blocks():
-            self._scale_abundances(h, v @ self._spectra)
+            self._scale_abundances(h, self._spectra.mT @ v)
 
     def fit_abundances(self, iterations: int, tolerance: float) -> None:
         """Update the abundances alone, block by block of pixels, each until its own cost stands still."""
         for v, h in self._blocks():
-            seen = v @ self._spectra
+            seen, part, h = self._spectra.mT @ v, h, h.contiguous()
             last = float("inf")
             for i in range(iterations):
                 if tolerance and i % _LOOK == 0:
-                    cost = float((v - h @ self._spectra.mT).square().sum())
+                    cost = float((v - self._spectra @ h).square().sum())
                     if last - cost < _LOOK * tolerance * cost:
                         break
                     last = cost
                 self._scale_abundances(h, seen)
+            part.copy_(h)
 
     def fit_both(self, iterations: int, tolerance: float) -> None:
         """Update spectra and abundances in turns."""
@@ -162,19 +161,21 @@ class Unmixing:
             parts = []
             # What the next spectra need of a block is summed up while it is at hand.
             for v, h in self._blocks():
-                self._scale_abundances(h, v @ self._spectra)
+                self._scale_abundances(h, self._spectra.mT @ v)
                 parts.append(self._products(v, h))
             products = torch.stack(parts).sum(0)
 
     def _blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield pixels and their abundances, as many at a time as a processor's cache holds."""
-        yield from zip(torch.split(self._pixels, _BLOCK), torch.split(self.abundances, _BLOCK), strict=True)
+        yield from zip(
+            torch.split(self._pixels, _BLOCK, 1), torch.split(self.abundances, _BLOCK, 1), strict=True
+        )
 
     def _products(self, v: Tensor, h: Tensor) -> Tensor:
         """Return `V Hᵀ` and, below it, `W H Hᵀ` of some pixels."""
         if self._few:
-            return torch.cat([v, h @ self._spectra.mT], 1).mT @ h
-        return torch.cat([v.mT @ h, self._spectra @ (h.mT @ h)])
+            return torch.cat([v, self._spectra @ h]) @ h.mT
+        return torch.cat([v @ h.mT, self._spectra @ (h @ h.mT)])
 
     def _all_products(self) -> Tensor:
         return torch.stack([self._products(v, h) for v, h in self._blocks()]).sum(0)
@@ -185,7 +186,7 @@ class Unmixing:
 
     def _scale_abundances(self, h: Tensor, seen: Tensor) -> None:
         w = self._spectra
-        expected = (h @ w.mT) @ w if self._few else h @ (w.mT @ w)
+        expected = w.mT @ (w @ h) if self._few else (w.mT @ w) @ h
         h.mul_(seen).div_(expected.clamp_(min=self._tiny))
 
 
@@ -195,10 +196,10 @@ def sum_to_one_weight(y: Tensor) -> float:
 
 
 def _image(abundances: Tensor, image: Tensor) -> Tensor:
-    """Return abundances `(n, m)` as `(1, m, rows, cols)`."""
-    return torch.unflatten(abundances.mT, 1, image.shape[1:])[None]
+    """Return abundances `(m, n)` as `(1, m, rows, cols)`."""
+    return torch.unflatten(abundances, 1, image.shape[1:])[None]
 
 
 def _pixels(abundances: Tensor) -> Tensor:
-    """Return `(1, m, rows, cols)` as `(n, m)`, at least the floor."""
-    return abundances[0].flatten(1).mT.clamp(min=_FLOOR).contiguous()
+    """Return `(1, m, rows, cols)` as `(m, n)`, at least the floor."""
+    return abundances[0].flatten(1).clamp(min=_FLOOR).contiguous()
