@@ -10,7 +10,7 @@ import yaml
 import scene_files
 from cofusion.cli import main
 from cofusion.resources import resource_dir
-from command import QUICK, SMALL
+from command import QUICK, SMALL, SMALL_RUN, SMALL_SCENES
 
 CONFIGS = resource_dir("configs")
 ALL = sorted(CONFIGS.rglob("*.yaml"))
@@ -83,6 +83,9 @@ def test_every_other_config_runs_on_the_quick_start(overlay, roots):
     if overlay.parent.name == "data" and name != "data/synthetic":
         # Another data set replaces the synthetic scenes: flags for those would not fit.
         args = ["--config", "quickstart", "--config", name, *SMALL, *_small_scenes(overlay, roots)]
+    elif overlay.parent.name == "deep":
+        # Another network: the flags that make CoFusion small would not fit.
+        args = ["--config", "quickstart", "--config", name, *SMALL_RUN, *SMALL_SCENES]
     else:
         args = [*QUICK, "--config", name, *SMALL]
     if overlay.parent.name == "logger":
