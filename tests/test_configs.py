@@ -89,9 +89,6 @@ def test_every_other_config_runs_on_the_quick_start(overlay, roots):
     elif overlay.parent.name == "data" and name != "data/synthetic":
         # Another data set replaces the synthetic scenes: flags for those would not fit.
         args = ["--config", "quickstart", "--config", name, *SMALL, *_small_scenes(overlay, roots)]
-    elif overlay.parent.name == "deep":
-        # Another network: the flags that make CoFusion small would not fit.
-        args = ["--config", "quickstart", "--config", name, *SMALL_RUN, *SMALL_SCENES]
     else:
         args = [*QUICK, "--config", name, *SMALL]
     if overlay.parent.name == "logger":
