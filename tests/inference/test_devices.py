@@ -1,4 +1,4 @@
-"""`cofusion fuse --devices N`: the file of one process, whatever happens to the others."""
+"""`cofusion fuse --devices N`: the pixels of one process, whatever happens to the others."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import rasterio
 import torch
 
 from cofusion import CoFusion
@@ -39,26 +40,31 @@ def command(pair, *method):
 
 
 def by_one_process(args):
-    """Return the product's bytes, and take it away."""
+    """Return what the product holds, and take it away."""
     with one_thread():
         assert main([*args, "--device", "cpu"]) == 0
-    product = Path("fused.tif")
-    content = product.read_bytes()
-    product.unlink()
-    return content
+    found = content()
+    Path("fused.tif").unlink()
+    return found
+
+
+def content():
+    """Return the product's pixels and facts; its blocks lie in the order in which strips arrived."""
+    with rasterio.open("fused.tif") as file:
+        return file.read().tobytes(), file.tags(), file.descriptions, str(file.profile)
 
 
 @pytest.mark.parametrize(
     "method", [("--ckpt", "weights"), pytest.param(("--method", "bicubic"), marks=pytest.mark.slow)]
 )
-def test_two_processes_write_the_bytes_of_one(pair, method):
+def test_two_processes_write_the_pixels_of_one(pair, method):
     save_weights(pair)
     args = command(pair, *method)
     expected, before = by_one_process(args), sorted(Path.cwd().rglob("*"))
     done = in_subprocess(*args, *TWO, cwd=Path.cwd())
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("wrote fused.tif") == len(done.stdout.splitlines()) == 1
-    assert Path("fused.tif").read_bytes() == expected
+    assert content() == expected
     assert sorted(Path.cwd().rglob("*")) == sorted([*before, Path.cwd() / "fused.tif"])
 
 
