@@ -14,6 +14,7 @@ from cofusion.cli import Parser
 from cofusion.errors import UserError
 
 if TYPE_CHECKING:
+    from cofusion.inference.devices import Team
     from cofusion.inference.images import Image
     from cofusion.models import Pretrained
     from cofusion.sensors import Sensors
@@ -32,7 +33,29 @@ def run(verb: str, args: list[str]) -> None:
         KeyboardInterrupt: Ctrl-C; the message names the temporary file.
     """
     given = _parser(verb).parse_args(args)
-    from cofusion.inference import fuse_files
+    # The product is the same however many devices make it.
+    command = shlex.join(["cofusion", verb, *_sharing().parse_known_args(args)[1]])
+    if given.devices == given.num_nodes == 1:
+        _fuse(given, command)
+        return
+    if min(given.devices, given.num_nodes) < 1:
+        raise UserError(
+            f"--devices and --num-nodes are at least 1, not {given.devices} and {given.num_nodes}"
+        )
+    from cofusion.inference.devices import Team
+
+    team = Team(given.devices, given.num_nodes, given.device)
+    given.device = str(team.device)
+    if team.rank > 0:
+        from cofusion.inference.setup import set_up
+
+        team.help(lambda: set_up(**_inputs(given)).job)
+    with team.leading():
+        _fuse(given, command, team)
+
+
+def _inputs(given: Namespace) -> dict[str, Any]:
+    """Return what is fused, and how."""
     from cofusion.inference.setup import Options
 
     options = Options(
@@ -49,21 +72,25 @@ def run(verb: str, args: list[str]) -> None:
     method, sha256 = (
         (given.method, None) if given.ckpt is None else load_weights(given.ckpt, given.pool_extent)
     )
+    images = {name: _image(given, name) for name in ("lr_hsi", "hr_msi")}
+    return {**images, "method": method, "options": options, "sha256": sha256}
+
+
+def _fuse(given: Namespace, command: str, team: "Team | None" = None) -> None:
+    from cofusion.inference import fuse_files
+
     with _progress() as progress:
         result = fuse_files(
-            _image(given, "lr_hsi"),
-            _image(given, "hr_msi"),
-            method,
-            given.output,
-            options=options,
+            **_inputs(given),
+            output=given.output,
             dtype=given.dtype,
             compress=given.compress,
             overviews=given.overviews,
             cog=given.cog,
             overwrite=given.overwrite,
-            sha256=sha256,
-            command=shlex.join(["cofusion", verb, *args]),
+            command=command,
             progress=progress,
+            team=team,
         )
     for note in result.setup.pair.notes:
         print(f"note: {note}")
@@ -83,6 +110,7 @@ def _parser(verb: str) -> ArgumentParser:
         f"cofusion {verb}",
         description="Fuse a low-resolution hyperspectral and a high-resolution multispectral raster of one "
         "place, of any size. An interrupted fusion goes on when the same command is given again.",
+        parents=[_sharing()],
     )
     add = parser.add_argument
     for name, what in (("lr-hsi", "hyperspectral"), ("hr-msi", "multispectral")):
@@ -140,6 +168,15 @@ def _parser(verb: str) -> ArgumentParser:
         "--pool-extent", type=int, metavar="N", help="pool CoFusion's statistics in windows of N"
     )
     work.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (auto)")
+    return parser
+
+
+def _sharing() -> ArgumentParser:
+    """Return the options that say who does the work, and nothing of the product."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    add = parser.add_argument_group("several devices").add_argument
+    add("--devices", type=int, default=1, metavar="N", help="processes on each host, one a device (1)")
+    add("--num-nodes", type=int, default=1, metavar="N", help="hosts, each with as many devices (1)")
     return parser
 
 

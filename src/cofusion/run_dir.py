@@ -53,6 +53,20 @@ def run_directory(verb: str, name: str, given: str | None, resume: bool = False)
         _remove_empty([directory, *missing] if not given else missing)
 
 
+def check_srun() -> int:
+    """Return how many processes a launcher has started; one where there is none.
+
+    Raises:
+        UserError: A batch script of several tasks has started this one itself: the others will never come.
+    """
+    processes = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
+    if processes > 1 and _is_batch_script():
+        raise UserError(
+            f"this job has {processes} tasks, but only srun starts them: write `srun cofusion ...`"
+        )
+    return processes
+
+
 def _make(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory):
@@ -81,11 +95,7 @@ def _check_unused(directory: Path) -> None:
 
 def _check_launcher(given: str | None) -> None:
     """Processes that a launcher started side by side have no common parent to choose a directory for them."""
-    processes = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
-    if processes > 1 and _is_batch_script():
-        raise UserError(
-            f"this job has {processes} tasks, but only srun starts them: write `srun cofusion ...`"
-        )
+    processes = check_srun()
     if given is None and processes > 1:
         raise UserError(
             f"this is one of {processes} processes; name the run directory that they share: --run_dir DIR"

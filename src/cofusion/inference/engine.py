@@ -16,6 +16,9 @@ from cofusion.inference.tiles import Span, Tiling
 from cofusion.scenes.formats.contents import ALL
 from cofusion.scenes.holes import fill_nearest
 
+# Receives a strip: its number and its values.
+Take = Callable[[int, Array], None]
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -97,6 +100,25 @@ def fuse_strips(job: Job, todo: list[int], clock: Clock) -> Iterator[tuple[int, 
                 yield number, fused
             # Else it would be held while the next strip is fused, written or not.
             del fused
+
+
+def pass_on(fused: Iterator[tuple[int, Array]], take: Take) -> None:
+    """Give away each strip while the next one is fused.
+
+    Args:
+        fused: What `fuse_strips` yields.
+        take: Called in another thread, with one strip at a time.
+    """
+    with ThreadPoolExecutor(1, "take") as pool:
+        taking = None
+        for number, values in fused:
+            if taking is not None:
+                taking.result()
+            taking = pool.submit(take, number, values)
+            # Else it would be held here too when it is taken.
+            del values
+        if taking is not None:
+            taking.result()
 
 
 def _fuse_strip(job: Job, span: Span, seen: _Inputs, clock: Clock) -> tuple[Array, Array]:

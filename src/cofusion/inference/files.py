@@ -3,23 +3,27 @@
 import resource
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from cofusion.errors import UserError
 from cofusion.files import whole_file
 from cofusion.inference import product
-from cofusion.inference.engine import Clock, fuse_strips
+from cofusion.inference.engine import Clock, fuse_strips, pass_on
 from cofusion.inference.identity import identity, tags
 from cofusion.inference.images import Array, Image
 from cofusion.inference.journal import Journal, alone, open_journal
 from cofusion.inference.layout import Compression, Dtype, Layout
 from cofusion.inference.setup import Options, Setup, set_up
+from cofusion.inference.tiles import Span
 from cofusion.scenes.space import check_space
+
+if TYPE_CHECKING:
+    from cofusion.inference.devices import Team
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,7 @@ def fuse_files(
     sha256: str | None = None,
     command: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    team: "Team | None" = None,
 ) -> Result:
     """Fuse two files into a georeferenced product; memory does not grow with the number of rows.
 
@@ -86,6 +91,7 @@ def fuse_files(
         sha256: Of the file with the network's weights, for the product's tags.
         command: What is run, for the product's tags.
         progress: Called with the number of finished tiles and that of all tiles.
+        team: Other processes that fuse along; this is the first of them.
 
     Raises:
         UserError: The images do not belong together or to the method, the product exists or cannot be
@@ -113,8 +119,8 @@ def fuse_files(
         journal = open_journal(output, identity(lr_hsi, hr_msi, setup, options, layout), strips, overwrite)
         todo = [number for number in range(len(strips)) if number not in journal.done]
         with _saying_what_is_kept(journal, len(strips)):
-            _fuse_into(journal, setup, layout, todo, clock, progress)
-            _finish(journal, layout, overviews, cog)
+            _fuse_into(journal, setup, layout, todo, clock, progress, team)
+            _finish(journal, layout, strips, overviews, cog)
     return Result(
         path=output,
         setup=setup,
@@ -135,6 +141,7 @@ def _fuse_into(
     todo: list[int],
     clock: Clock,
     progress: Callable[[int, int], None],
+    team: "Team | None",
 ) -> None:
     """Fuse the strips that lack; each is written while the next one is fused."""
     strips, across = setup.job.tiling.down(), len(setup.job.tiling.across())
@@ -156,16 +163,10 @@ def _fuse_into(
         journal.finished(number, stored)
 
     clock.tick = tick
-    with ThreadPoolExecutor(1, "write") as pool:
-        writing = None
-        for number, values in fuse_strips(setup.job, todo, clock):
-            if writing is not None:
-                writing.result()
-            writing = pool.submit(write, number, values)
-            # Else it would be held here too when it is written.
-            del values
-        if writing is not None:
-            writing.result()
+    if team is None:
+        pass_on(fuse_strips(setup.job, todo, clock), write)
+    else:
+        team.lead(setup.job, todo, clock, write)
 
 
 @contextmanager
@@ -181,12 +182,14 @@ def _saying_what_is_kept(journal: Journal, strips: int) -> Iterator[None]:
         raise UserError(f"{error}; {kept}") from error
 
 
-def _finish(journal: Journal, layout: Layout, overviews: bool, cog: bool) -> None:
+def _finish(journal: Journal, layout: Layout, strips: list[Span], overviews: bool, cog: bool) -> None:
     if cog:
         with whole_file(journal.target) as path:
             product.rewrite_as_cog(journal.part, path, layout)
         product.remove(journal.part)
     else:
+        if list(journal.done) != sorted(journal.done) and product.keeps_order(journal.part):
+            product.write_in_order(journal.part, layout, strips)
         if overviews:
             product.add_overviews(journal.part, layout.block)
         product.move(journal.part, journal.target)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -10,9 +10,12 @@ from typing import Any, get_args
 import numpy as np
 
 from cofusion.errors import UserError
+from cofusion.files import whole_file
 from cofusion.inference.images import Array
 from cofusion.inference.layout import Compression, Layout
+from cofusion.inference.tiles import Span
 from cofusion.scenes.formats import Raw
+from cofusion.scenes.space import check_space
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".img": "ENVI"}
 # GDAL's own cache of blocks would take a twentieth of the machine's memory.
@@ -120,6 +123,24 @@ def rewrite_as_cog(path: Path, target: Path, layout: Layout) -> None:
         options["predictor"] = "YES"
     with _errors(target), rasterio.Env(**_ENVIRONMENT), _no_warning():
         rasterio.shutil.copy(path, target, driver="COG", **options)
+
+
+def keeps_order(path: Path) -> bool:
+    """Tell whether a product's bytes depend on the order in which its strips were written."""
+    return _DRIVERS[path.suffix.lower()] == "GTiff"
+
+
+def write_in_order(path: Path, layout: Layout, strips: Sequence[Span]) -> None:
+    """Write a finished GeoTIFF anew from top to bottom, so that its bytes do not tell who fused what when.
+
+    Raises:
+        UserError: There is no room for a second file.
+    """
+    check_space(path.parent, path.stat().st_size + 2**20)
+    with whole_file(path) as ordered:
+        create(ordered, layout)
+        for strip in strips:
+            write(ordered, layout, strip.start, read(path, strip.start, strip.stop - strip.start))
 
 
 def siblings(path: Path) -> list[Path]:
