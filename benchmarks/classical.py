@@ -19,7 +19,6 @@ import importlib
 import json
 import multiprocessing
 import pkgutil
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from torch import Tensor
 
 import cofusion.models.classical as classical
 import literal_fusion as literal
+from cofusion.memory import peak
 from cofusion.metrics import ergas, psnr, sam
 from cofusion.models.classical.base import ClassicalMethod
 from cofusion.models.classical.cnmf import CNMF
@@ -149,7 +149,7 @@ def measure(
 
 
 def peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return peak() / 1e9
 
 
 def speeds() -> Iterator[dict[str, Any]]:

@@ -102,7 +102,7 @@ def in_process(args: argparse.Namespace, rows: int) -> dict[str, Any]:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    from cofusion.memory import keep_pages
+    from cofusion.memory import keep_pages, peak
 
     keep_pages()
     import torch
@@ -151,10 +151,6 @@ def write_random(path: Path, bands: int, rows: int, cols: int, pixel: float) -> 
 def resident() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
-
-
-def peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

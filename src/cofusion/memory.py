@@ -7,6 +7,7 @@ kernel, which then hands it out again in pages of 4 KiB: on CPU, half the time o
 import contextlib
 import ctypes
 import os
+import resource
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -29,10 +30,23 @@ def keep_pages() -> None:
 
 def available() -> int:
     """Return how many bytes can be had without swapping, as the kernel estimates it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "MemAvailable":
-                return int(value.split()[0]) * 1024
     # Where the kernel does not say: all that the machine has.
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _stated("/proc/meminfo", "MemAvailable") or (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    )
+
+
+def peak() -> int:
+    """Return the largest resident set of this process so far, in bytes."""
+    # What the process that started it held counts in `ru_maxrss`, not here.
+    return _stated("/proc/self/status", "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _stated(path: str, name: str) -> int:
+    """Read a size from a file of the kernel's; 0 where it has none."""
+    with contextlib.suppress(OSError):
+        for line in Path(path).read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key == name:
+                return int(value.split()[0]) * 1024
+    return 0

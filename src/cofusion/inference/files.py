@@ -1,6 +1,5 @@
 """Fusing files: the product is written as it is fused, and an interrupted fusion goes on where it stopped."""
 
-import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from cofusion.inference.journal import Journal, alone, open_journal
 from cofusion.inference.layout import Compression, Dtype, Layout
 from cofusion.inference.setup import Options, Setup, set_up
 from cofusion.inference.tiles import Span
+from cofusion.memory import peak
 from cofusion.scenes.space import check_space
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def fuse_files(
         network_seconds=clock.network,
         tiles=clock.tiles,
         strips=(len(todo), len(strips)),
-        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory=peak(),
     )
 
 
