@@ -71,11 +71,6 @@ class RealImages:
             UserError: No such file, a damaged one, or one of another pair.
         """
         sensors = read_sensors(path)
-        theirs = (sensors.scale, sensors.response.msi_bands, sensors.response.hsi_bands)
-        ours = (self.scale, len(self.hr_msi), len(self.hsi.cube))
-        if theirs != ours:
-            raise UserError(
-                f"{path} holds sensors of scale {theirs[0]} for {theirs[1]} MSI and {theirs[2]} HSI bands, "
-                f"this pair has scale {ours[0]}, {ours[1]} and {ours[2]} bands; estimate them from this pair"
-            )
+        bands = len(self.hr_msi), len(self.hsi.cube)
+        sensors.check_fits(self.scale, *bands, who=f"{path} holds sensors")
         return sensors

@@ -102,7 +102,7 @@ def look_at(pair: Pair, hsi_scaling: float, msi_scaling: float, sensors: Sensors
             "the sensors were estimated from the pair; --sensors FILE takes known ones",
             *(f"the estimate is doubtful: {doubt}" for doubt in found.doubts()),
         )
-    _check_fits(sensors, pair)
+    sensors.check_fits(pair.scale, pair.hr_msi.shape[0], pair.lr_hsi.shape[0])
     return Known(sensors, fit_radiometry(hsi, msi, sensors, lr_nodata, hr_nodata), notes)
 
 
@@ -134,13 +134,3 @@ def _middle(image: Image, thick: int, scaling: float) -> Any:
         first = (size - length) // 2
         spans.append(slice(first * thick, (first + length) * thick))
     return image.load(*spans) / np.float32(scaling)
-
-
-def _check_fits(sensors: Sensors, pair: Pair) -> None:
-    theirs = (sensors.scale, sensors.response.msi_bands, sensors.response.hsi_bands)
-    ours = (pair.scale, pair.hr_msi.shape[0], pair.lr_hsi.shape[0])
-    if theirs != ours:
-        raise UserError(
-            f"the sensors are of scale {theirs[0]} for {theirs[1]} MSI and {theirs[2]} HSI bands, this pair "
-            f"has scale {ours[0]}, {ours[1]} and {ours[2]} bands; give the sensors of this pair"
-        )

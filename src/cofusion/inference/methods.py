@@ -3,7 +3,6 @@
 import statistics
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from torch import nn
 
@@ -11,7 +10,7 @@ from cofusion.errors import UserError
 from cofusion.inference.classical import BICUBIC, Known, Told, check_memory, make
 from cofusion.inference.images import Image
 from cofusion.inference.placement import Pair
-from cofusion.models import Bicubic, Pretrained, Provenance
+from cofusion.models import Bicubic, Provenance
 from cofusion.sensors import centre_phase
 
 # Beyond this, a trained network's answer no longer depends on what it sees (docs/paper-notes.md).
@@ -127,20 +126,6 @@ def msi_centres(provenance: Provenance) -> tuple[float, ...]:
     return tuple(
         sum(w * c for w, c in zip(row, nm, strict=True)) / sum(row) if sum(row) else nm[0] for row in weights
     )
-
-
-def load_pretrained(directory: Any) -> Pretrained:
-    """Make the network of a directory that `cofusion export` wrote, whichever class it is of.
-
-    Raises:
-        UserError: No such directory, or one that does not hold what it says.
-    """
-    from cofusion.models.pretrained import any_pretrained
-
-    try:
-        return any_pretrained(directory)
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _check_centres(image: Image, wanted: tuple[float, ...], tolerance: float) -> None:

@@ -141,6 +141,25 @@ class Sensors:
         """Whether samples sit at the centre of their blocks."""
         return self.phase == centre_phase(self.scale)
 
+    def check_fits(self, scale: int, msi_bands: int, hsi_bands: int, who: str = "the sensors are") -> None:
+        """Check that these are the sensors of a pair.
+
+        Args:
+            scale: Ratio of the pair's resolutions.
+            msi_bands: Bands of its HRMSI.
+            hsi_bands: Bands of its LRHSI.
+            who: How the message begins.
+
+        Raises:
+            UserError: They are for another scale or other numbers of bands.
+        """
+        ours = (self.scale, self.response.msi_bands, self.response.hsi_bands)
+        if ours != (scale, msi_bands, hsi_bands):
+            raise UserError(
+                f"{who} of scale {ours[0]} for {ours[1]} MSI and {ours[2]} HSI bands, this pair has scale "
+                f"{scale}, {msi_bands} and {hsi_bands} bands; give the sensors of this pair"
+            )
+
     def crop(self, image: Tensor) -> Tensor:
         """Leave out the rows and columns beyond the last whole block of a full-resolution image.
 
