@@ -7,7 +7,8 @@ A pair of GeoTIFFs with random values is written for each number of rows, and fu
 beyond the one it had with all libraries loaded and the network made. The slope is that of the straight line
 through the sizes, in bytes per row; a row of the product takes `4 * bands * cols` bytes. What FILE records
 already is not measured again. With `--check` the exit code is 1 where the memory grows by more than 1 % of
-what the product does, exceeds 2 GB, or less than 90 % of the time goes to the network.
+what the product does, exceeds 2 GB, or less than 90 % of the time goes to the network at the largest size;
+with few strips the last one, which is written when nothing is left to be fused, weighs more.
 """
 
 import argparse
@@ -42,9 +43,7 @@ def main() -> None:
     print(f"memory grows by {slope:.0f} bytes per row of the product, which takes {row} bytes")
     peaks = [size["memory (bytes)"] for size in sizes]
     flat = slope <= GROWTH * row
-    if args.check and not (
-        flat and max(peaks) <= MOST and min(size["network share"] for size in sizes) >= SHARE
-    ):
+    if args.check and not (flat and max(peaks) <= MOST and sizes[-1]["network share"] >= SHARE):
         sys.exit(f"FAILED: expected a flat line, at most {MOST:.0e} bytes and {SHARE:.0%} of the time")
 
 

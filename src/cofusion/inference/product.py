@@ -19,7 +19,7 @@ from cofusion.scenes.space import check_space
 
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".img": "ENVI"}
 # GDAL's own cache of blocks would take a twentieth of the machine's memory.
-_ENVIRONMENT = {"GDAL_CACHEMAX": 64, "GDAL_NUM_THREADS": 1}
+_ENVIRONMENT = {"GDAL_CACHEMAX": 64, "GDAL_NUM_THREADS": "ALL_CPUS"}
 
 
 def check_target(path: Path, compress: str, cog: bool) -> None:
