@@ -5,12 +5,15 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rasterio
 
 from cofusion.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
+SCENES = Path(__file__).parents[2] / "shared" / "data" / "scenes"
+HOUSTON = SCENES / "houston2018_pair_hsi128x128x48_rgb512.mat"
 TEXT = (DOCS / "fuse.md").read_text(encoding="utf-8")
 
 
@@ -52,6 +55,27 @@ def test_the_config_on_the_page_is_understood(tmp_path, monkeypatch, capfd):
     assert main(["fit", "--config=houston.yaml", "--print_config"]) == 0
     printed = capfd.readouterr().out
     assert "hr_msi_key: rgbImg" in printed and "hr_msi: 0.0" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HOUSTON.is_file(), reason=f"the real pair is not on this machine: {HOUSTON}")
+def test_the_houston_pair_is_trained_and_fused_as_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("houston.yaml").write_text(blocks("yaml")[0])
+    Path("pair.mat").symlink_to(HOUSTON)
+    assert main(["fit", "--config=houston.yaml", "--run_dir=run"]) == 0
+    results = json.loads(Path("run/results.json").read_text())
+    ours, bicubic = results["mean"], results["baselines"]["bicubic"]["mean"]
+    assert ours["qnr"] > bicubic["qnr"] + 0.02
+    assert ours["lr_hsi_error"] < 0.6 * bicubic["lr_hsi_error"]
+    (houston,) = [args for args in commands() if args[-1] == "houston.tif"]
+    method = houston.index("--method")
+    assert main([*houston[:method], "--ckpt", "run", *houston[method + 2 :]]) == 0
+    with rasterio.open("houston.tif") as fused:
+        assert (fused.count, fused.shape) == (48, (512, 512))
+        holes = np.isnan(fused.read(1))
+    assert 0 < holes.mean() < 0.2
+    assert "QNR" in Path("houston.md").read_text()
 
 
 def test_options_that_the_text_names_exist(capfd):

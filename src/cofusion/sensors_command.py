@@ -55,7 +55,10 @@ def _parser(verb: str) -> ArgumentParser:
         help="ratio of the pixel sizes; needed where the HRMSI has rest pixels at the right or the bottom",
     )
     estimate.add_argument(
-        "--psf", choices=("taps", "gaussian"), default="taps", help="as found, or the nearest Gaussian (taps)"
+        "--psf",
+        choices=("auto", "taps", "gaussian"),
+        default="auto",
+        help="free taps, the Gaussian that fits best, or auto: taps unless pixels are too few (auto)",
     )
     estimate.add_argument("--output", "-o", type=Path, metavar="FILE", help="the sensors, a .json file")
     estimate.add_argument("--figure", type=Path, metavar="FILE", help="a picture of them, a .png file")

@@ -89,6 +89,20 @@ def test_noise_is_held_down(scene, psf):
         assert relative(estimate.psf[1:-1, 1:-1], clean.psf) < 0.2
 
 
+def test_of_few_pixels_the_psf_is_a_gaussian():
+    # 10 x 10 usable pixels: 300 equations for 256 taps and 3 x 30 weights.
+    scene = torch.rand(30, 56, 56, generator=torch.Generator().manual_seed(0))
+    response = SpectralResponse.gaussian([450, 550, 650], [80, 90, 70], torch.linspace(400, 700, 30))
+    sensors = Sensors.preset("wald", 4, response)
+    estimate = estimate_sensors(*sensors.degrade(scene))
+    assert "too few" in estimate.doubts()[0]
+    assert estimate.gaussian.sigma == pytest.approx(fit_gaussian(sensors.psf).sigma, rel=1e-3)
+    assert relative(estimate.response.weights, response.weights) < 0.01
+    assert torch.linalg.matrix_rank(estimate.psf, atol=1e-9) == 1
+    free = estimate_sensors(*sensors.degrade(scene), psf="taps")
+    assert free.doubts() == [] and torch.linalg.matrix_rank(free.psf, atol=1e-9) > 1
+
+
 def test_holes_and_saturated_pixels_do_no_harm(scene):
     sensors = Sensors.preset("wald", 2, BROAD)
     lr_hsi, hr_msi = sensors.degrade(scene)
@@ -239,7 +253,7 @@ def test_values_that_cannot_be_used(scene, change, said):
 
 
 @pytest.mark.parametrize("preset", ["paper", "wald"])
-@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("scale", [2, 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_indian_pines(preset, scale):
     scene = IndianPines().read("indian_pines")
     response = SatelliteResponse("landsat-8", list("1234567"))(scene.wavelengths)
@@ -249,7 +263,7 @@ def test_indian_pines(preset, scale):
 
 @pytest.mark.skipif(not SCENES.is_dir(), reason=f"the real scenes are not on this machine: {SCENES}")
 @pytest.mark.parametrize("preset", ["paper", "wald"])
-@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("scale", [2, 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_pavia(preset, scale):
     cube = loadmat(SCENES / "pavia_centre_crop_105x120x102.mat")["PaviaCenter"].transpose(2, 0, 1) / 8000
     response = CsvResponse("ikonos", ["blue", "green", "red", "nir"])(torch.linspace(430, 860, 102))

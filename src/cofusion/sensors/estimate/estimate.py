@@ -11,12 +11,12 @@ from cofusion.errors import UserError
 from cofusion.sensors.decimation import centre_phase
 from cofusion.sensors.estimate.gaussian import GaussianFit, fit_gaussian
 from cofusion.sensors.estimate.moments import Moments, collect, usable, window_size
-from cofusion.sensors.estimate.solve import Fit, fit_both, fit_response
+from cofusion.sensors.estimate.solve import Fit, fit_both, fit_gaussian_psf
 from cofusion.sensors.psf import filter_strided, gaussian_psf, sigma_from_fwhm
 from cofusion.sensors.response import SpectralResponse
 from cofusion.sensors.simulate import Sensors
 
-PSFChoice = Literal["taps", "gaussian"]
+PSFChoice = Literal["auto", "taps", "gaussian"]
 
 # Taps at the PSF's edge that together weigh less than this are left out.
 _NOTHING = 1e-4
@@ -36,7 +36,8 @@ class Estimate:
         psf: `(size, size)` with sum 1, centred on the low-resolution pixel's block; a shift lies in the taps.
             At scale 1 it is what the hyperspectral image is blurred and shifted more than the multispectral.
         scale: Integer ratio of the two images, at least 1.
-        gaussian: The Gaussian nearest to the estimated taps.
+        gaussian: The Gaussian nearest to the estimated taps, or that of which `psf` are the taps.
+        too_few: Whether pixels were too few for free taps, so that the PSF was taken for a Gaussian.
         gain: `(c,)`, one per multispectral band: what the two images' scalings differ by.
         offset: `(c,)`, what one image's zero differs by from the other's; nearly 0 for calibrated images.
         residual: `(c,)` root mean square of what is left, over that of the blurred, decimated band.
@@ -49,6 +50,7 @@ class Estimate:
     psf: Tensor
     scale: int
     gaussian: GaussianFit
+    too_few: bool
     gain: Tensor
     offset: Tensor
     residual: Tensor
@@ -72,6 +74,10 @@ class Estimate:
     def doubts(self) -> list[str]:
         """Return one sentence for each sign that the estimate should not be relied on."""
         found = []
+        if self.too_few:
+            found.append(
+                f"{self.pixels} LRHSI pixels are too few for a PSF of any shape; it was taken for a Gaussian"
+            )
         worst = int(self.unexplained.argmax())
         if self.unexplained[worst] > _LARGE:
             part, name = 100 * float(self.unexplained[worst]), self.response.names[worst]
@@ -147,7 +153,7 @@ def estimate_sensors(
     hr_msi: Tensor,
     scale: int | None = None,
     *,
-    psf: PSFChoice = "taps",
+    psf: PSFChoice = "auto",
     lr_nodata: Tensor | None = None,
     hr_nodata: Tensor | None = None,
     names: Sequence[str] | None = None,
@@ -162,8 +168,8 @@ def estimate_sensors(
         lr_hsi: `(C, h, w)`, the first block's corner being that of `hr_msi`.
         hr_msi: `(c, H, W)`. Each image may have its own scaling.
         scale: Integer ratio; told from the sizes when left out (see `find_scale`).
-        psf: `taps` as they were found, or the `gaussian` nearest to them; then the response is found again
-            for it.
+        psf: `taps` that are free; the `gaussian` that fits best together with the responses; or `auto`: taps,
+            and the Gaussian where there are fewer equations than unknowns.
         lr_nodata: `(h, w)` bool, True where the LRHSI holds no data.
         hr_nodata: `(H, W)` bool, the same of the HRMSI.
         names: Names of the multispectral bands; numbers when left out.
@@ -185,13 +191,14 @@ def estimate_sensors(
     guess = gaussian_psf(moments.size, sigma_from_fwhm(scale))
     found = fit_both(moments, guess.flatten())
     gaussian = fit_gaussian(found.taps.reshape(moments.size, moments.size))
-    if psf == "gaussian":
-        found = fit_response(moments, gaussian.taps(moments.size).flatten())
-    return _estimate(moments, found, gaussian, scale, labels)
+    too_few = psf == "auto" and not moments.fix_taps
+    if psf == "gaussian" or too_few:
+        gaussian, found = fit_gaussian_psf(moments, gaussian)
+    return _estimate(moments, found, gaussian, too_few, scale, labels)
 
 
 def _estimate(
-    moments: Moments, found: Fit, gaussian: GaussianFit, scale: int, names: tuple[str, ...]
+    moments: Moments, found: Fit, gaussian: GaussianFit, too_few: bool, scale: int, names: tuple[str, ...]
 ) -> Estimate:
     gain = found.weights.sum(1)
     for name, own in zip(names, gain, strict=True):
@@ -206,6 +213,7 @@ def _estimate(
         psf=_trimmed(found.taps.reshape(moments.size, moments.size)),
         scale=scale,
         gaussian=gaussian,
+        too_few=too_few,
         gain=gain,
         offset=mean - found.weights @ moments.hsi_mean,
         residual=found.residual * (contrast / (contrast + mean.square())).sqrt(),

@@ -27,6 +27,16 @@ class GaussianFit:
         down, right = (_line(size, sigma, shift) for sigma, shift in zip(self.sigma, self.shift, strict=True))
         return down[:, None] * right
 
+    def parameters(self) -> np.ndarray:
+        """Return shift and sigma down, shift and sigma to the right."""
+        return np.array([self.shift[0], self.sigma[0], self.shift[1], self.sigma[1]])
+
+    @classmethod
+    def of(cls, parameters: np.ndarray) -> "GaussianFit":
+        """Make one of `parameters()`; a sigma is at least 0.2."""
+        down, sigma_down, right, sigma_right = (float(value) for value in parameters)
+        return cls((max(sigma_down, _NARROWEST), max(sigma_right, _NARROWEST)), (down, right))
+
 
 def fit_gaussian(psf: Tensor) -> GaussianFit:
     """Fit a Gaussian with its axes along rows and columns to a PSF, by least squares of the taps.
@@ -42,15 +52,10 @@ def fit_gaussian(psf: Tensor) -> GaussianFit:
     start = [*_mean_and_sigma(core.sum(1)), *_mean_and_sigma(core.sum(0))]
 
     def errors(parameters: np.ndarray) -> np.ndarray:
-        return (_model(parameters).taps(size) - psf).flatten().numpy()
+        return (GaussianFit.of(parameters).taps(size) - psf).flatten().numpy()
 
     bounds = ([-size / 2, _NARROWEST] * 2, [size / 2, float(size)] * 2)
-    return _model(least_squares(errors, np.clip(start, *bounds), bounds=bounds, x_scale="jac").x)
-
-
-def _model(parameters: np.ndarray) -> GaussianFit:
-    down, sigma_down, right, sigma_right = (float(value) for value in parameters)
-    return GaussianFit((sigma_down, sigma_right), (down, right))
+    return GaussianFit.of(least_squares(errors, np.clip(start, *bounds), bounds=bounds, x_scale="jac").x)
 
 
 def _at(size: int) -> Tensor:

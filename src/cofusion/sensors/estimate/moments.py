@@ -45,6 +45,12 @@ class Moments:
     size: int
     whole: Tensor
 
+    @property
+    def fix_taps(self) -> bool:
+        """Whether there are at least as many equations as taps and weights of the responses."""
+        bands, hsi_bands, taps = self.cross.shape
+        return self.count * bands >= taps + bands * hsi_bands
+
 
 def window_size(scale: int) -> int:
     """Return the side of a window: a PSF of 8 sigma that is as wide as a block, and a pixel more each side.

@@ -15,13 +15,18 @@ to explain, has no advantage.
 HySure's weights `lambda` and `mu` are fixed numbers. Here they are those of the evidence (MacKay, Neural
 Computation 4(3), 1992): variance of the noise over that of the differences, both told from the fit. They fall
 to nothing by themselves where the images agree to the last digit, and hold noise down where they do not.
+
+Few pixels are explained by many PSFs, each with responses of its own. A Gaussian has four numbers only:
+`fit_gaussian_psf` finds those with which the best responses leave the least.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from cofusion.sensors.estimate.gaussian import GaussianFit
 from cofusion.sensors.estimate.moments import Moments
 
 _TURNS = 30
@@ -33,6 +38,8 @@ _ROUNDING = 1e-15
 _FIRST = 1e-4
 # Bands with less than this part of the largest response have none.
 _NONE = 1e-6
+# The search for a Gaussian begins with steps, and ends with changes, of so many pixels.
+_STEP, _CLOSE = 0.2, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +76,41 @@ def fit_both(moments: Moments, guess: Tensor) -> Fit:
 
 def fit_response(moments: Moments, taps: Tensor) -> Fit:
     """Find the response for a known PSF of `(size ** 2,)` taps."""
+    return _settled(moments, taps).fit(taps)
+
+
+def fit_gaussian_psf(moments: Moments, start: GaussianFit) -> tuple[GaussianFit, Fit]:
+    """Find the Gaussian PSF with which the best responses leave the least, and these responses.
+
+    Args:
+        moments: Of the pair.
+        start: A Gaussian that is near.
+    """
+    from scipy.optimize import minimize
+
+    responses = _settled(moments, start.taps(moments.size).flatten())
+
+    def left(parameters: np.ndarray) -> float:
+        taps = GaussianFit.of(parameters).taps(moments.size).flatten()
+        responses.solve(taps)
+        return float(responses.squares(taps).sum())
+
+    corners = start.parameters() + _STEP * np.vstack([np.zeros(4), np.eye(4)])
+    # The responses' bounds make kinks, which a search by gradients would stumble over.
+    options = {"initial_simplex": corners, "xatol": _CLOSE, "fatol": 0.0, "maxfev": 400}
+    found = GaussianFit.of(minimize(left, corners[0], method="Nelder-Mead", options=options).x)
+    return found, fit_response(moments, found.taps(moments.size).flatten())
+
+
+def _settled(moments: Moments, taps: Tensor) -> "_Responses":
+    """Return the best responses for a PSF, with their penalties."""
     responses = _Responses(moments)
     for _ in range(_TURNS):
         shares = responses.shares()
         responses.update(taps)
         if responses.changed(shares) < _SETTLED:
             break
-    return responses.fit(taps)
+    return responses
 
 
 class _Responses:
@@ -86,11 +121,15 @@ class _Responses:
         self.weights = torch.ones(bands, hsi_bands, dtype=torch.float64)
         self.penalties = torch.full((bands,), _FIRST * float(moments.hsi.diagonal().mean()))
 
-    def update(self, taps: Tensor) -> None:
-        """Find the responses for this PSF, then the penalties for these responses."""
+    def solve(self, taps: Tensor) -> None:
+        """Find the responses for this PSF with the penalties there are."""
         for j, cross in enumerate(self.moments.cross):
             quadratic = self.moments.hsi + self.penalties[j] * self.differences
             self.weights[j] = minimise(quadratic, cross @ taps)
+
+    def update(self, taps: Tensor) -> None:
+        """Find the responses for this PSF, then the penalties for these responses."""
+        self.solve(taps)
         powers = self.powers(taps)
         for j, square in enumerate(self.squares(taps) * powers):
             self.penalties[j] = _evidence(
