@@ -333,7 +333,7 @@ def test_a_file_of_several_cubes_asks_for_its_own_option(pair, capfd):
 def test_arguments_that_cannot_be_understood(pair, capfd):
     assert "one of the arguments --ckpt --method" in fails(capfd, pair, status=2)
     assert "there is no method 'magic'" in fails(capfd, pair, "--method", "magic")
-    assert "a GeoTIFF (.tif) or an ENVI file" in fails(capfd, pair, "--method", "bicubic", "-o", "fused.png")
+    assert "a GeoTIFF (.tif), an ENVI file" in fails(capfd, pair, "--method", "bicubic", "-o", "fused.png")
 
 
 # Resampling

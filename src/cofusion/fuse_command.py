@@ -149,13 +149,13 @@ def _parser(verb: str) -> ArgumentParser:
     )
     out = parser.add_argument_group("the product")
     out.add_argument(
-        "-o", "--output", type=_path, required=True, metavar="FILE", help=".tif, or .img for ENVI"
+        "-o", "--output", type=_path, required=True, metavar="FILE", help=".tif, .img for ENVI, or .zarr"
     )
     out.add_argument(
         "--dtype", choices=("float32", "uint16"), default="float32", help="stored type (float32)"
     )
     packed = ("deflate", "lzw", "zstd", "none")
-    out.add_argument("--compress", choices=packed, default="deflate", help="packing of a GeoTIFF (deflate)")
+    out.add_argument("--compress", choices=packed, default="deflate", help="packing of the blocks (deflate)")
     out.add_argument("--overviews", action="store_true", help="add coarser images for viewers")
     out.add_argument("--cog", action="store_true", help="write a cloud-optimised GeoTIFF")
     out.add_argument("--overwrite", action="store_true", help="replace a product that exists")

@@ -11,7 +11,7 @@ from torch import nn
 
 from cofusion.errors import UserError
 from cofusion.files import whole_file
-from cofusion.inference import product
+from cofusion.inference import product, store
 from cofusion.inference.engine import Clock, fuse_strips, pass_on
 from cofusion.inference.identity import identity, tags
 from cofusion.inference.images import Array, Image
@@ -81,10 +81,10 @@ def fuse_files(
         lr_hsi: LRHSI, as `cofusion.inference.images.open_image` opens it.
         hr_msi: HRMSI, the same.
         method: A network, or the name of a method that needs no weights: `bicubic`.
-        output: The product: a GeoTIFF (`.tif`) or an ENVI file (`.img`).
+        output: The product: a GeoTIFF (`.tif`), an ENVI file (`.img`) or a Zarr store (`.zarr`).
         options: How to fuse.
         dtype: `float32`, in the LRHSI's units; or `uint16`, with a scale and an offset that give the same.
-        compress: How GeoTIFF's blocks are packed: `deflate`, `lzw`, `zstd` or `none`.
+        compress: How blocks are packed: `deflate`, `zstd` or `none`, those of a GeoTIFF also by `lzw`.
         overviews: Add coarser images for viewers.
         cog: Write a cloud-optimised GeoTIFF; it has overviews.
         overwrite: Replace a product that exists, and begin anew where a part of another one is there.
@@ -99,7 +99,7 @@ def fuse_files(
         KeyboardInterrupt: Ctrl-C; the message names the temporary file.
     """
     output, options = Path(output).expanduser(), options or Options()
-    product.check_target(output, compress, cog)
+    product.check_target(output, compress, overviews, cog)
     _check_free(output, overwrite, (lr_hsi, hr_msi))
     setup = set_up(lr_hsi, hr_msi, method, options, sha256)
     layout = Layout(
@@ -201,7 +201,7 @@ def _check_free(output: Path, overwrite: bool, inputs: tuple[Image, Image]) -> N
         raise UserError(f"{output} is one of the two images; give another -o")
     if output.exists() and not overwrite:
         raise UserError(f"{output} exists; give another -o, or --overwrite to replace it")
-    if output.is_dir():
+    if output.is_dir() and not store.is_store(output):
         raise UserError(f"{output} is a folder; give the name of a file")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The product as a raster that is written strip by strip: GeoTIFF or ENVI."""
+"""The product as a raster that is written strip by strip: GeoTIFF or ENVI, or a Zarr store (see `store`)."""
 
 import math
 import warnings
@@ -11,6 +11,7 @@ import numpy as np
 
 from cofusion.errors import UserError
 from cofusion.files import whole_file
+from cofusion.inference import store
 from cofusion.inference.images import Array
 from cofusion.inference.layout import Compression, Layout
 from cofusion.inference.tiles import Span
@@ -22,14 +23,16 @@ _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".img": "ENVI"}
 _ENVIRONMENT = {"GDAL_CACHEMAX": 64, "GDAL_NUM_THREADS": "ALL_CPUS"}
 
 
-def check_target(path: Path, compress: str, cog: bool) -> None:
+def check_target(path: Path, compress: str, overviews: bool, cog: bool) -> None:
     """Raise `UserError` where the name or the options are not those of a product."""
-    if path.suffix.lower() not in _DRIVERS:
-        raise UserError(f"{path}: a product is a GeoTIFF (.tif) or an ENVI file (.img)")
+    if path.suffix.lower() not in _DRIVERS and not store.is_store(path):
+        raise UserError(f"{path}: a product is a GeoTIFF (.tif), an ENVI file (.img) or a Zarr store (.zarr)")
     if compress not in get_args(Compression):
         raise UserError(f"compress is one of {', '.join(get_args(Compression))}, not {compress!r}")
-    if cog and _DRIVERS[path.suffix.lower()] != "GTiff":
+    if cog and _DRIVERS.get(path.suffix.lower()) != "GTiff":
         raise UserError(f"{path}: a cloud-optimised GeoTIFF is named .tif")
+    if store.is_store(path):
+        store.check(path, compress, overviews)
 
 
 def create(path: Path, layout: Layout) -> None:
@@ -38,6 +41,9 @@ def create(path: Path, layout: Layout) -> None:
     Raises:
         UserError: The file cannot be written.
     """
+    if store.is_store(path):
+        store.create(path, layout)
+        return
     bands, rows, cols = layout.shape
     driver = _DRIVERS[path.suffix.lower()]
     profile: dict[str, Any] = {"count": bands, "height": rows, "width": cols, "dtype": layout.dtype}
@@ -68,13 +74,23 @@ def write(path: Path, layout: Layout, first: int, values: Raw) -> None:
     Raises:
         UserError: The file cannot be written.
     """
+    if store.is_store(path):
+        store.write(path, first, values)
+        return
     _, rows, cols = values.shape
     with _writing(path, "r+", driver=_DRIVERS[path.suffix.lower()]) as file:
         file.write(values, window=((first, first + rows), (0, cols)))
 
 
 def read(path: Path, first: int, rows: int) -> Raw:
-    """Read rows of a product as stored; fails with any of rasterio's errors where they are damaged."""
+    """Read rows of a product as stored.
+
+    Raises:
+        RasterioError: They are damaged.
+        OSError: Those of a store are.
+    """
+    if store.is_store(path):
+        return store.read(path, first, rows)
     import rasterio
 
     with rasterio.Env(**_ENVIRONMENT), _no_warning(), rasterio.open(path) as file:
@@ -90,6 +106,8 @@ def picture(
     Returns:
         Both `(3, rows, cols)` float32, NaN where there is no data.
     """
+    if store.is_store(path):
+        return store.picture(path, bands, most, detail)
     import rasterio
 
     indexes = [band + 1 for band in bands]
@@ -127,7 +145,7 @@ def rewrite_as_cog(path: Path, target: Path, layout: Layout) -> None:
 
 def keeps_order(path: Path) -> bool:
     """Tell whether a product's bytes depend on the order in which its strips were written."""
-    return _DRIVERS[path.suffix.lower()] == "GTiff"
+    return _DRIVERS.get(path.suffix.lower()) == "GTiff"
 
 
 def write_in_order(path: Path, layout: Layout, strips: Sequence[Span]) -> None:
@@ -145,6 +163,8 @@ def write_in_order(path: Path, layout: Layout, strips: Sequence[Span]) -> None:
 
 def siblings(path: Path) -> list[Path]:
     """Return the files that a product consists of, the main one first."""
+    if store.is_store(path):
+        return [path]
     others = [path.with_name(f"{path.name}.aux.xml")]
     if _DRIVERS[path.suffix.lower()] == "ENVI":
         others.append(path.with_suffix(".hdr"))
@@ -152,7 +172,9 @@ def siblings(path: Path) -> list[Path]:
 
 
 def move(part: Path, target: Path) -> None:
-    """Give a finished product its name."""
+    """Give a finished product its name, in the place of one that has it."""
+    if store.is_store(target):
+        store.remove(target)
     for old, new in zip(siblings(part)[::-1], siblings(target)[::-1], strict=True):
         if old.suffix == ".hdr":
             # GDAL describes an ENVI file by its name.
@@ -165,6 +187,9 @@ def move(part: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a product's files."""
+    if store.is_store(path):
+        store.remove(path)
+        return
     for file in siblings(path):
         file.unlink(missing_ok=True)
 
