@@ -106,14 +106,23 @@ def test_a_method_that_needs_more_memory_than_there_is_says_so(pair, capfd, monk
 
 def test_weights_of_a_real_pair_fuse_it_as_its_test_did(pair, capfd):
     stored = (20 + 200 * pair.hr_values.astype(np.float32) / HIGHEST).astype(np.float32)
+    hole = (slice(None), slice(8, 20), slice(8, 16))
+    stored[hole] = 7
     pair.write_hr(stored)
     images = [f"--data.lr_hsi={pair.lr_hsi}", f"--data.hr_msi={pair.hr_msi}", "--data.sensors=sensors.json"]
+    images += ["--data.msi_nodata=7"]
     small = [*SMALL, "--data.patch=8", "--data.held_out_share=0.3", "--data.patches_per_epoch=8"]
     assert main(["fit", "--config=own_scene.yaml", *images, *small, "--run_dir", "run"]) == 0
     assert main(["predict", "--config=run/config.yaml", "--ckpt_path", "run", "--run_dir", "predicted"]) == 0
     (path,) = Path("predicted/predictions").glob("*.tif")
     with rasterio.open(path) as file:
         expected = torch.from_numpy(file.read())
-    scaling = json.loads(Path("run/results.json").read_text())["protocol"]["scaling"]
-    product = fused(pair, "--ckpt", "run", "--tile", "512", "--no-report") * HIGHEST / scaling
-    torch.testing.assert_close(product, expected, rtol=0, atol=1e-4)
+    results = json.loads(Path("run/results.json").read_text())
+    product = fused(pair, "--ckpt", "run", "--tile", "512", "--hr-msi-nodata", "7")
+    assert product[hole].isnan().all()
+    expected[hole] = torch.nan
+    seen = product * HIGHEST / results["protocol"]["scaling"]
+    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-4, equal_nan=True)
+    # The report measures what the run's test did.
+    found = float(Path("fused.md").read_text().split("QNR ")[1].split()[0])
+    assert found == pytest.approx(results["mean"]["qnr"], abs=2e-4)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.linalg import sqrtm
 
-from cofusion.models.classical.subspace import vertex_components
+from cofusion.models.classical.patches import clusters
+from cofusion.models.classical.subspace import purest_pixels
 from cofusion.sensors import upsample
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
@@ -82,9 +84,41 @@ def hysure(method, lr_hsi, hr_msi, sensors):
     return literal.mix(e, u)
 
 
+def rooted(covariance):
+    """The matrix root, at the same trace."""
+    root = sqrtm(covariance).real
+    return root * np.trace(covariance) / np.trace(root)
+
+
+def ltmr(method, lr_hsi, hr_msi, sensors):
+    x, y, response, camera = arrays(lr_hsi, hr_msi, sensors)
+    e = singular_vectors(x, method.components)
+    xs = literal.mix(e.T, x)
+    noise = [(image**2).mean() / 10 ** (method.snr / 10) for image in (x, y)]
+    places = literal.places(y, method.step)
+    looks = np.stack([literal.cut(y, place, method.patch).T.ravel() for place in places])
+    count = min(method.clusters, max(1, len(places) // len(xs)))
+    groups = clusters(torch.from_numpy(looks), count, method.seed)
+    steps = literal.ltmr(
+        xs,
+        y,
+        response @ e,
+        upsampled(xs, sensors),
+        camera,
+        noise,
+        rooted(neighbour_covariance(xs)),
+        [[places[i] for i in group.tolist()] for group in groups],
+        method.patch,
+        method.rank_weight,
+        method.penalty,
+        method.growth,
+    )
+    return literal.mix(e, next(itertools.islice(steps, method.iterations - 1, None)))
+
+
 def cnmf(method, lr_hsi, hr_msi, sensors):
     x, y, response, camera = arrays(lr_hsi, hr_msi, sensors)
-    spectra = vertex_components(lr_hsi[0].flatten(1), method.endmembers, method.seed).numpy()
+    spectra = purest_pixels(lr_hsi[0].flatten(1), method.endmembers).double().numpy()
     return literal.cnmf(
         x, y, spectra, response, camera, lambda h: upsampled(h, sensors), method.rounds, method.iterations
     )

@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from cofusion.models.classical.cnmf import Unmixing
 from cofusion.models.classical.fourier import Torus
 from cofusion.models.classical.hysure import HySure, Splitting
 from cofusion.models.classical.sup_res_palm import fit_abundances, fit_spectra, misfit, to_simplex
 from cofusion.models.classical.tv import TV, Descent
+from cofusion.models.classical.unmixing import Unmixing
 from models.classical_iterative import literally
 from models.classical_iterative.literally import literal
 from models.classical_iterative.scenes import full_rank_scene, noise, sensors, spectra
@@ -114,20 +114,37 @@ def test_no_step_of_tv_raises_its_objective(smoothness):
     assert values[-1] < 0.9 * values[0]
 
 
-def test_no_step_of_sup_res_palm_raises_the_misfit_it_is_made_for():
+@pytest.mark.parametrize("steps", [1, 2, 3, 20])
+def test_no_turn_of_sup_res_palm_raises_the_misfit_it_is_made_for(steps):
     pixels, of_spectra, abundances = noise(6, 100), noise(6, 4, seed=1), noise(4, 100, seed=2)
     abundances = abundances / abundances.sum(0)
     values = [misfit(pixels, abundances, of_spectra)]
     for _ in range(30):
-        of_spectra = fit_spectra(pixels, abundances, of_spectra, 1)
+        of_spectra = fit_spectra(pixels, abundances, of_spectra, steps)
         values.append(misfit(pixels, abundances, of_spectra))
-        fit_abundances(pixels, of_spectra, abundances, 1)
+        fit_abundances(pixels, of_spectra, abundances, steps)
         values.append(misfit(pixels, abundances, of_spectra))
     assert not rising(values)
     assert values[-1] < 0.7 * values[0]
     assert 0 <= of_spectra.min() <= of_spectra.max() <= 1
     assert abundances.min() >= 0
     torch.testing.assert_close(abundances.sum(0), torch.ones(100).double())
+
+
+def test_momentum_takes_sup_res_palm_further():
+    pixels, of_spectra = noise(6, 100), noise(6, 4, seed=1)
+    start = torch.full((4, 100), 0.25, dtype=torch.float64)
+    fast, slow, best = start.clone(), start.clone(), start.clone()
+    fit_abundances(pixels, of_spectra, fast, 20)
+    for _ in range(20):
+        fit_abundances(pixels, of_spectra, slow, 1)
+    fit_abundances(pixels, of_spectra, best, 5000)
+    least = misfit(pixels, best, of_spectra)
+    assert misfit(pixels, fast, of_spectra) - least < 0.3 * (misfit(pixels, slow, of_spectra) - least)
+    found = fit_spectra(pixels, best, of_spectra, 6)
+    for _ in range(6):
+        of_spectra = fit_spectra(pixels, best, of_spectra, 1)
+    assert misfit(pixels, best, found) < misfit(pixels, best, of_spectra)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 30])

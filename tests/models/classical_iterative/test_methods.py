@@ -14,6 +14,7 @@ from cofusion.models.classical.base import ClassicalMethod
 from cofusion.models.classical.cnmf import CNMF
 from cofusion.models.classical.fuse import FUSE
 from cofusion.models.classical.hysure import HySure
+from cofusion.models.classical.ltmr import LTMR
 from cofusion.models.classical.sup_res_palm import SupResPALM
 from cofusion.models.classical.tv import TV
 from cofusion.sensors import Sensors, upsample
@@ -47,6 +48,9 @@ METHODS = {
         literally.hysure,
         {"components": 6, "iterations": 12},
         {"smoothness": 1e-7, "penalty": 1e-3, "iterations": 100},
+    ),
+    "ltmr": Row(
+        LTMR, literally.ltmr, {"components": 6, "clusters": 3, "patch": 3, "step": 2, "iterations": 4}, {}
     ),
     "cnmf": Row(
         CNMF,
@@ -199,6 +203,8 @@ def test_told_the_wrong_phase_it_does_worse(row):
         (lambda: FUSE(components=0), "components >= 1"),
         (lambda: FUSE(prior="sparse"), "prior 'sparse'"),
         (lambda: HySure(penalty=0), "penalty 0"),
+        (lambda: LTMR(patch=3, step=4), "step <= patch .* patch 3, step 4"),
+        (lambda: LTMR(growth=0.9), "growth 0.9"),
         (lambda: CNMF(endmembers=0), "endmembers 0"),
         (lambda: TV(smoothness=0), "smoothness 0"),
         (lambda: SupResPALM(steps=0), "steps 0"),

@@ -1,8 +1,9 @@
 """Directions and endmembers against dense algebra and scenes whose answer is known."""
 
+import scipy.linalg
 import torch
 
-from cofusion.models.classical.subspace import mix, principal_directions, vertex_components
+from cofusion.models.classical.subspace import mix, principal_directions, purest_pixels
 from models.classical_iterative.scenes import mixed_scene, noise, spectra
 
 
@@ -31,17 +32,28 @@ def test_mixing_multiplies_every_spectrum():
     torch.testing.assert_close(mix(matrix, image), torch.einsum("bmn,bnhw->bmhw", matrix, image))
 
 
-def test_vertices_are_the_pure_pixels():
-    scene = mixed_scene(rank=4)[0].flatten(1).double()
-    found = vertex_components(scene, 4)
-    distances = torch.cdist(found.T, spectra(4).T)
-    assert sorted(distances.argmin(1).tolist()) == [0, 1, 2, 3]
-    assert distances.amin(1).max() < 0.01
+def test_the_purest_pixels_are_those_of_a_pivoted_factorisation():
+    pixels = noise(8, 60)
+    _, order = scipy.linalg.qr(pixels.numpy(), mode="r", pivoting=True)
+    assert torch.equal(purest_pixels(pixels, 5), pixels[:, order[:5].copy()])
 
 
-def test_vertices_do_not_outnumber_the_directions_and_are_no_dead_pixels():
+def test_of_mixtures_that_are_no_brighter_than_their_parts_these_are_found():
+    parts, abundances = spectra(4), noise(4, 200)
+    scene = parts @ (abundances / abundances.sum(0) * noise(1, 200, seed=1))
+    scene[:, [7, 30, 31, 199]] = parts
+    found = purest_pixels(scene, 4)
+    assert sorted(torch.cdist(found.T, parts.T).argmin(1).tolist()) == [0, 1, 2, 3]
+    assert torch.cdist(found.T, parts.T).amin(1).max() == 0
+
+
+def test_pure_pixels_do_not_outnumber_the_directions_and_are_no_dead_pixels():
     scene = mixed_scene(rank=3)[0].flatten(1)
     scene[:, ::2] = 0
-    found = vertex_components(scene, 30)
+    found = purest_pixels(scene, 30)
     assert found.shape == (8, 3)
     assert (found.amax(0) > 0.1).all()
+
+
+def test_a_black_image_has_one_pure_pixel():
+    assert torch.equal(purest_pixels(torch.zeros(8, 20), 5), torch.zeros(8, 1))

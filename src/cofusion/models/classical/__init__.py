@@ -6,6 +6,7 @@ from cofusion.models.classical.cnmf import CNMF
 from cofusion.models.classical.component_substitution import GS, GSA, IHS, PCA, Brovey
 from cofusion.models.classical.fuse import FUSE
 from cofusion.models.classical.hysure import HySure
+from cofusion.models.classical.ltmr import LTMR
 from cofusion.models.classical.mtf_glp import GLPHS, MTFGLP
 from cofusion.models.classical.sfim import SFIM, SFIMHS
 from cofusion.models.classical.sup_res_palm import SupResPALM
@@ -23,6 +24,7 @@ __all__ = [
     "GS",
     "GSA",
     "IHS",
+    "LTMR",
     "MTFGLP",
     "PCA",
     "SFIM",

@@ -63,16 +63,20 @@ class FUSE(ClassicalMethod):
             x,
             y,
             sensors.response.weights.to(directions) @ directions,
-            (self._variance(lr_hsi, sensors.noise.hsi_snr), self._variance(hr_msi, sensors.noise.msi_snr)),
+            (
+                noise_variance(lr_hsi, min(sensors.noise.hsi_snr, self.snr)),
+                noise_variance(hr_msi, min(sensors.noise.msi_snr, self.snr)),
+            ),
             upsample(x, sensors.scale, sensors.phase),
             covariance,
         )
         return mix(directions, torus.crop(u)).float()
 
-    def _variance(self, image: Tensor, snr: float) -> Tensor:
-        """Return the noise's variance `(B, 1, 1)`."""
-        power = image.double().square().mean((1, 2, 3)).clamp(min=1e-30)
-        return (power / 10 ** (min(snr, self.snr) / 10))[:, None, None]
+
+def noise_variance(image: Tensor, snr: float) -> Tensor:
+    """Return the variance `(B, 1, 1)`, float64, of noise `snr` dB below the power of `(B, bands, h, w)`."""
+    power = image.double().square().mean((1, 2, 3)).clamp(min=1e-30)
+    return (power / 10 ** (snr / 10))[:, None, None]
 
 
 def detail_covariance(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-# Directions with less than this share of the largest one's energy are the rounding of float32.
+# Directions and remainders with less than this share of the largest energy are the rounding of float32.
 _NOTHING = 1e-11
 
 
@@ -42,36 +42,28 @@ def mix(matrix: Tensor, image: Tensor) -> Tensor:
     return torch.unflatten(matrix.to(image) @ image.flatten(-2), -1, image.shape[-2:])
 
 
-def vertex_components(pixels: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Return the purest pixels by vertex component analysis (Nascimento and Bioucas-Dias, IEEE TGRS 2005).
+def purest_pixels(pixels: Tensor, count: int) -> Tensor:
+    """Return the brightest pixels that no mixture explains, by successive projections.
 
-    Pixels are projected on their principal directions and scaled to a common plane; in turn, the one that
-    reaches furthest in a random direction orthogonal to all that were found is the next endmember. (The
-    published variant for noisy images, which projects to one dimension less, is left out.)
+    In turn, the pixel with the largest part orthogonal to all that were found (Araújo et al., Chemometrics
+    and Intelligent Laboratory Systems 57(2), 2001). Where every pixel is a mixture of a few pure ones with
+    abundances that sum to at most one, these are found.
 
     Args:
         pixels: `(bands, n)`.
-        count: How many endmembers, at least 1.
-        seed: Seed of the directions; the same on every device.
+        count: How many, at least 1.
 
     Returns:
-        Spectra `(bands, m)` of as many pixels as `count` or as the image has directions, float64.
+        `(bands, m)`, as many as `count` or as the image has directions, but at least one.
     """
-    directions, energy = principal_directions(pixels[None], count)
-    rank = max(1, int((energy > 0).sum()))
-    projected = directions[0, :, :rank].mT @ pixels.double()
-    length = projected.mT @ projected.mean(1)
-    # Zero pixels have no place on the plane; they are no endmembers.
-    bright = length > 1e-9 * length.abs().max()
-    plane = torch.where(bright, projected / torch.where(bright, length, 1.0), 0.0)
-    random = torch.Generator().manual_seed(seed)
-    found = plane.new_zeros(rank, rank)
-    chosen: list[int] = []
-    for i in range(rank):
-        direction = torch.randn(rank, generator=random, dtype=torch.float64).to(plane.device)
-        if chosen:
-            basis = torch.linalg.qr(found[:, :i]).Q
-            direction = direction - basis @ (basis.mT @ direction)
-        chosen.append(int((direction @ plane).abs().argmax()))
-        found[:, i] = plane[:, chosen[-1]]
-    return pixels.double()[:, chosen]
+    rest, chosen = pixels.double(), list[int]()
+    least = _NOTHING * rest.square().sum(0).max()
+    for _ in range(count):
+        energy = rest.square().sum(0)
+        brightest = int(energy.argmax())
+        if chosen and energy[brightest] <= least:
+            break
+        chosen.append(brightest)
+        direction = rest[:, brightest] / energy[brightest].clamp(min=1e-300).sqrt()
+        rest = rest - direction[:, None] * (direction @ rest)
+    return pixels[:, chosen]
