@@ -2,6 +2,7 @@
 
     python benchmarks/decisions.py --root DIR --out docs/results/decisions.json            # the readings
     python benchmarks/decisions.py --root DIR --out docs/results/depths.json --depths      # depth per level
+    python benchmarks/decisions.py --root DIR --out docs/results/guides.json --guides      # HRMSI in MSG
     python benchmarks/decisions.py --out docs/results/decisions.json --table               # as Markdown
 
 Each run trains on the 20 scenes of CAVE's split at scale 4 (preset `paper`) with the shipped loss, optimiser
@@ -16,6 +17,7 @@ import multiprocessing
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from cofusion.metrics import psnr, sam
 from cofusion.scenes import CAVE
 from cofusion.sensors import CsvResponse
 from cofusion.training import Cosine, FusionLoss
-from readings import START_DEPTHS, all_readings, build
+from readings import GUIDES, START_DEPTHS, Unguided, all_readings, build, guidance
 
 # Distributions of depth over full, half and quarter resolution, all with the parameters of Table 3:
 # SpaCAM / residual blocks of E_c / of E_c'.
@@ -95,6 +97,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--depths", action="store_true", help="compare distributions of depth over the levels"
     )
+    parser.add_argument("--guides", action="store_true", help="compare how the HRMSI guides MSG's flows")
     parser.add_argument("--only", nargs="*", help="questions to answer; all when left out")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2, help="runs at a time, one thread each")
@@ -106,6 +109,8 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(args: argparse.Namespace) -> list[tuple[str, str]]:
+    if args.guides:
+        return [("guide", reading) for reading in GUIDES]
     if args.depths:
         return [("depths", text) for text in DEPTHS] + [("wavelet", WAVELET)]
     readings = all_readings()
@@ -150,10 +155,9 @@ def run(job: tuple[str, str, int]) -> dict[str, Any]:
     question, reading, seed = job
     torch.manual_seed(seed)
     shape = (DATA.hsi_bands, DATA.msi_bands, DATA.scale, DATA.phase)
-    if question == "depths":
-        net = CoFusion(*shape[:3], phase=DATA.phase, dim=BUDGET.width, **depths(reading))
-    elif question == "wavelet":
-        net = CoFusion(*shape[:3], phase=DATA.phase, dim=BUDGET.width, wavelet=reading, **START_DEPTHS)
+    if question in ASKED:
+        net = CoFusion(*shape[:3], phase=DATA.phase, dim=BUDGET.width, **ASKED[question](reading))
+        (GUIDES[reading] if question == "guide" else guidance(Unguided))(net)
     else:
         net = build(question, reading, *shape, dim=BUDGET.width)
     DATA.seed = 3407 + seed
@@ -175,6 +179,15 @@ def depths(text: str) -> dict[str, tuple[int, ...]]:
     names = ("spacam_depths", "local_depths", "proxy_depths")
     parts = (tuple(map(int, part.split(","))) for part in text.split("/"))
     return dict(zip(names, parts, strict=True))
+
+
+# Questions that are asked of the shipped network, and the arguments that a reading gives it. Depths and the
+# wavelet are asked without the guide.
+ASKED: dict[str, Callable[[str], dict[str, Any]]] = {
+    "guide": lambda reading: {},
+    "depths": depths,
+    "wavelet": lambda reading: {"wavelet": reading, **START_DEPTHS},
+}
 
 
 def train(net: nn.Module) -> float:

@@ -130,6 +130,84 @@ def hysure_objective(
     return float(misfit + smoothness * np.sqrt((across(u) ** 2 + down(u) ** 2).sum(0)).sum())
 
 
+Place = tuple[int, int]
+
+
+def places(image: Array, step: int) -> list[Place]:
+    """The first pixels of all patches, row by row."""
+    return [(i, j) for i in range(0, image.shape[1], step) for j in range(0, image.shape[2], step)]
+
+
+def inside(place: Place, patch: int, image: Array) -> tuple[Array, Array]:
+    """Rows and columns of a patch; opposite edges of the image meet."""
+    rows, cols = (np.arange(first, first + patch) for first in place)
+    return np.ix_(rows % image.shape[1], cols % image.shape[2])
+
+
+def cut(image: Array, place: Place, patch: int) -> Array:
+    """The bands and pixels of a patch, `(bands, patch * patch)`."""
+    return np.array([band[inside(place, patch, image)].ravel() for band in image])
+
+
+def ltmr(
+    x: Array,
+    y: Array,
+    response: Array,
+    start: Array,
+    camera: Camera,
+    noise: list[float],
+    covariance: Array,
+    groups: list[list[Place]],
+    patch: int,
+    rank_weight: float,
+    penalty: float,
+    growth: float,
+) -> Iterator[Array]:
+    """Yield U after each step; `x` and `response` are in the subspace, `groups` are the clusters' patches."""
+    hsi_noise, msi_noise = noise
+    levels, axes = np.linalg.eigh(covariance)
+    white = np.diag(levels**-0.5) @ axes.T
+    v, multiplier = start, np.zeros_like(start)
+    while True:
+        # The equation A'A U / sh2 + (R'R / sm2 + mu W'W) U = right, along eigenvectors of the second matrix.
+        precision = penalty * white.T @ white
+        seen, directions = np.linalg.eigh(response.T @ response / msi_noise + precision)
+        right = camera.spread(x, y.shape) / hsi_noise + mix(response.T, y) / msi_noise
+        right = mix(directions.T, right + mix(precision, v - multiplier / penalty))
+        rest = []
+        for plane, level in zip(right, seen, strict=True):
+            # Woodbury: A A' has these eigenvalues on the low-resolution grid.
+            power = hsi_noise * level + folded_power(camera)
+            sampled = np.real(np.fft.ifft2(np.fft.fft2(camera.look(plane[None])[0]) / power))
+            rest.append((plane - camera.spread(sampled[None], y.shape)[0]) / level)
+        u = mix(directions, np.array(rest))
+        target = mix(white, u + multiplier / penalty)
+        total, times = np.zeros_like(u), np.zeros(u.shape[1:])
+        for group in groups:
+            tensor = np.stack([cut(target, place, patch) for place in group])
+            low = lower_multi_rank(tensor, rank_weight / penalty)
+            for place, piece in zip(group, low, strict=True):
+                spot = inside(place, patch, u)
+                times[spot] += 1
+                for band, values in zip(total, piece, strict=True):
+                    band[spot] += values.reshape(patch, patch)
+        v = mix(np.linalg.inv(white), total / times)
+        multiplier = multiplier + penalty * (u - v)
+        penalty *= growth
+        yield u
+
+
+def lower_multi_rank(tensor: Array, weight: float) -> Array:
+    """Shrink the singular values of the frontal slices of `(patches, p, pixels)` under a logarithm."""
+    slices = np.fft.fft(tensor, axis=2, norm="ortho")
+    for k in range(tensor.shape[2]):
+        left, values, right = np.linalg.svd(slices[:, :, k], full_matrices=False)
+        for i, s in enumerate(values):
+            values[i] = (s + np.sqrt(s**2 - 4 * weight)) / 2 if s**2 > 4 * weight else 0
+        slices[:, :, k] = left @ np.diag(values) @ right
+    return np.real(np.fft.ifft(slices, axis=2, norm="ortho"))
+
+
 class LiteralUnmixing:
     """`V = W H` with pixels in columns and a row of `delta` below both."""
 
@@ -250,23 +328,34 @@ def sup_res_palm(
     upsample: Upsample,
     rounds: int,
     steps: int,
-    first: int = 100,
+    first: int = 300,
 ) -> Array:
     """Return the fused image `(C, H, W)`; `first` steps find the first abundances."""
     low, high = x.reshape(len(x), -1), y.reshape(len(y), -1)
 
-    def move(a: Array, e: Array, v: Array) -> Array:
+    def of_abundances(a: Array, e: Array, v: Array) -> Array:
         return simplex(a - e.T @ (e @ a - v) / np.linalg.norm(e.T @ e, 2))
 
+    def of_spectra(e: Array, a: Array, v: Array) -> Array:
+        return np.clip(e - (e @ a - v) @ a.T / np.linalg.norm(a @ a.T, 2), 0, 1)
+
+    def turn(
+        step: Callable[[Array, Array, Array], Array], now: Array, other: Array, v: Array, n: int
+    ) -> Array:
+        """Steps with Nesterov's momentum."""
+        last, ahead, t = now, now, 1.0
+        for _ in range(n):
+            now = step(ahead, other, v)
+            following = (1 + np.sqrt(1 + 4 * t**2)) / 2
+            ahead = now + (t - 1) / following * (now - last)
+            last, t = now, following
+        return now
+
     e = spectra
-    a = np.full((e.shape[1], low.shape[1]), 1 / e.shape[1])
-    for _ in range(first):
-        a = move(a, e, low)
+    a = turn(of_abundances, np.full((e.shape[1], low.shape[1]), 1 / e.shape[1]), e, low, first)
     a = simplex(upsample(a.reshape(-1, *x.shape[1:])).reshape(-1, y[0].size))
     for _ in range(rounds):
         seen = camera.look(a.reshape(-1, *y.shape[1:])).reshape(-1, x[0].size)
-        for _ in range(steps):
-            e = np.clip(e - (e @ seen - low) @ seen.T / np.linalg.norm(seen @ seen.T, 2), 0, 1)
-        for _ in range(steps):
-            a = move(a, response @ e, high)
+        e = turn(of_spectra, e, seen, low, steps)
+        a = turn(of_abundances, a, response @ e, high, steps)
     return (e @ a).reshape(-1, *y.shape[1:])

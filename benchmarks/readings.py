@@ -59,12 +59,28 @@ def gate(kind: type[SpaCAM]) -> Change:
     return lambda net: replace(net, SpaCAM, lambda: kind(net.dim))
 
 
-# --- MSG: how the proxy flow is guided ----------------------------------------------------------------------
-class AddedGuidance(MSG):
+# --- MSG: how the HRMSI guides its flows --------------------------------------------------------------------
+class Unguided(MSG):
+    """Equation 1 alone: the HRMSI starts the local flow, the LRHSI the proxy flow."""
+
+    def __init__(
+        self, hsi_bands: int, msi_bands: int, scale: int, phase: float, dim: int, *depths: Sequence[int]
+    ) -> None:
+        super().__init__(hsi_bands, msi_bands, scale, phase, dim, *depths)
+        del self.guide
+        self.embed_msi = nn.Conv2d(msi_bands, dim, 3, padding=1)
+        self.embed_hsi = nn.Conv2d(hsi_bands, dim, 3, padding=1)
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        local = self._local_flow(hr_msi)
+        return local, self._proxy_flow(lr_hsi, local)
+
+
+class AddedGuidance(Unguided):
     """The local feature of the same level is added to the proxy feature before its encoder."""
 
-    def _proxy_flow(self, lr_hsi: Tensor, local: list[Tensor]) -> list[Tensor]:
-        x, features = embed(self.embed_hsi, lr_hsi), []
+    def _proxy_flow(self, lr_images: Tensor, local: list[Tensor]) -> list[Tensor]:
+        x, features = embed(self.embed_hsi, lr_images), []
         for level in reversed(range(len(local))):
             x = self.proxy_encoders[level](self.guided(resize(x, local[level]), local[level], level))
             features.insert(0, x)
@@ -77,18 +93,68 @@ class AddedGuidance(MSG):
 class ConcatenatedGuidance(AddedGuidance):
     """The local feature is concatenated and mixed in by a 1x1 convolution."""
 
-    def __init__(self, hsi_bands: int, msi_bands: int, dim: int, *depths: Sequence[int]) -> None:
-        super().__init__(hsi_bands, msi_bands, dim, *depths)
+    def __init__(
+        self, hsi_bands: int, msi_bands: int, scale: int, phase: float, dim: int, *depths: Sequence[int]
+    ) -> None:
+        super().__init__(hsi_bands, msi_bands, scale, phase, dim, *depths)
         self.guides = nn.ModuleList(nn.Conv2d(2 * dim, dim, 1) for _ in self.local_encoders)
 
     def guided(self, x: Tensor, local: Tensor, level: int) -> Tensor:
         return self.guides[level](torch.cat((x, local), 1))
 
 
+class BlockBesideLRHSI(Unguided):
+    """Every pixel of a block is a channel beside the LRHSI's pixel."""
+
+    def __init__(
+        self, hsi_bands: int, msi_bands: int, scale: int, phase: float, dim: int, *depths: Sequence[int]
+    ) -> None:
+        super().__init__(hsi_bands, msi_bands, scale, phase, dim, *depths)
+        self.scale = scale
+        self.embed_hsi = nn.Conv2d(hsi_bands + msi_bands * scale**2, dim, 3, padding=1)
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        return super().forward(torch.cat((lr_hsi, F.pixel_unshuffle(hr_msi, self.scale)), 1), hr_msi)
+
+
+class ViewAlone(MSG):
+    """The HRMSI at the LRHSI's resolution guides the proxy flow, nothing the local one."""
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        lr_msi, detail = self.guide(hr_msi)
+        local = self._local_flow(torch.cat((hr_msi, torch.zeros_like(detail)), 1))
+        return local, self._proxy_flow(torch.cat((lr_hsi, lr_msi), 1), local)
+
+
+class DetailAlone(MSG):
+    """What that view lacks guides the local flow, nothing the proxy one."""
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        lr_msi, detail = self.guide(hr_msi)
+        local = self._local_flow(torch.cat((hr_msi, detail), 1))
+        return local, self._proxy_flow(torch.cat((lr_hsi, torch.zeros_like(lr_msi)), 1), local)
+
+
 def guidance(kind: type[MSG]) -> Change:
     return lambda net: replace(
-        net, MSG, lambda: kind(net.hsi_bands, net.msi_bands, net.dim, net.local_depths, net.proxy_depths)
+        net,
+        MSG,
+        lambda: kind(
+            *(net.hsi_bands, net.msi_bands, net.scale, net.phase, net.dim),
+            net.local_depths,
+            net.proxy_depths,
+        ),
     )
+
+
+# Asked of the shipped network.
+GUIDES: dict[str, Change] = {
+    "view beside the LRHSI, detail beside the HRMSI": lambda net: None,
+    "the view alone": guidance(ViewAlone),
+    "the detail alone": guidance(DetailAlone),
+    "a block's pixels beside the LRHSI": guidance(BlockBesideLRHSI),
+    "none": guidance(Unguided),
+}
 
 
 # --- SCM: how many coordinates, how sparse, and whether at all ----------------------------------------------
@@ -224,8 +290,8 @@ def unbounded_excitation(net: CoFusion) -> None:
 
 START = "start"
 
-# All questions are asked of the same start: the shipped network with other depths, its proxy flow guided by
-# concatenation.
+# These questions are asked of the same start: the shipped network with other depths, its proxy flow guided by
+# the concatenated local features instead.
 START_DEPTHS = {"spacam_depths": (1, 2, 17), "local_depths": (1, 1, 1), "proxy_depths": (1, 1, 1)}
 READINGS: dict[str, dict[str, Change]] = {
     START: {START: lambda net: None},
@@ -234,7 +300,7 @@ READINGS: dict[str, dict[str, Change]] = {
         "over pixels, times HW": gate(SpaceGateScaled),
         "over channels, times D": gate(ChannelGate),
     },
-    "guidance in MSG": {"added": guidance(AddedGuidance), "none": lambda net: None},
+    "guidance in MSG": {"added": guidance(AddedGuidance), "none": guidance(Unguided)},
     "SCM": {
         "K = 1": coordinates(lambda dim: 1),
         "K = D/16": coordinates(lambda dim: dim // 16),

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cofusion import CoFusion
-from cofusion.models import Pretrained, Provenance
+from cofusion.models import Pretrained, Provenance, pretrained
 
 PROVENANCE = Provenance(
     dataset="cave",
@@ -199,13 +199,46 @@ def test_state_dicts_are_plain_tensors(cofusion, tmp_path):
 def test_the_json_says_what_was_saved(cofusion, tmp_path):
     cofusion.save_pretrained(tmp_path, PROVENANCE)
     record = json.loads((tmp_path / "model.json").read_text("utf-8"))
-    assert set(record) == {"format", "class_path", "sha256", "init_args", "provenance"}
-    assert record["format"] == 1
+    assert set(record) == {"format", "class_path", "sha256", "init_args", "provenance", "half"}
+    assert (record["format"], record["half"]) == (1, False)
     assert record["class_path"] == "cofusion.models.cofusion.network.CoFusion"
     assert record["sha256"] == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     assert record["init_args"]["spacam_depths"] == [1, 1, 2]
     assert record["provenance"]["wavelengths"] == list(PROVENANCE.wavelengths)
     assert record["provenance"]["metrics"] == {"psnr": 41.5, "sam": 3}
+
+
+def test_half_precision_halves_the_file_and_rounds(cofusion, tmp_path):
+    cofusion.save_pretrained(tmp_path / "whole", PROVENANCE)
+    cofusion.save_pretrained(tmp_path / "half", PROVENANCE, half=True)
+    whole, half = (tmp_path / name / "model.safetensors" for name in ("whole", "half"))
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    net = CoFusion.from_pretrained(tmp_path / "half")
+    for name, value in cofusion.state_dict().items():
+        found = net.state_dict()[name]
+        assert found.dtype == value.dtype
+        assert torch.equal(found, value.half().float() if value.is_floating_point() else value)
+
+
+def test_weights_too_large_for_half_precision_are_refused(tmp_path):
+    net = Net(3)
+    with torch.no_grad():
+        net.body.bias[0] = 1e5
+    with pytest.raises(ValueError, match=r"too large for half precision: body\.bias"):
+        net.save_pretrained(tmp_path / "new", Provenance(), half=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_shipped_weights_are_found_by_name_and_a_directory_comes_first(cofusion, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "resource_dir", lambda kind: tmp_path / kind)
+    cofusion.save_pretrained(tmp_path / "weights" / "cave_x4", replace(PROVENANCE, seed=1))
+    assert pretrained.shipped() == ["cave_x4"]
+    monkeypatch.chdir(tmp_path)
+    assert CoFusion.from_pretrained("cave_x4").provenance.seed == 1
+    with pytest.raises(ValueError, match="no file cave_x2"):
+        CoFusion.from_pretrained("cave_x2")
+    cofusion.save_pretrained(tmp_path / "cave_x4", replace(PROVENANCE, seed=2))
+    assert CoFusion.from_pretrained("cave_x4").provenance.seed == 2
 
 
 def test_saving_again_replaces_and_repeats(cofusion, tmp_path):

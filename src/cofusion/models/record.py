@@ -30,6 +30,7 @@ class Record:
         sha256: SHA-256 of the file with the weights, in hexadecimal.
         init_args: Every argument of the class's constructor.
         provenance: Where the weights come from.
+        half: Whether the weights were rounded to half precision.
     """
 
     __pydantic_config__ = _STRICT
@@ -39,20 +40,22 @@ class Record:
     sha256: str
     init_args: dict[str, Any]
     provenance: Provenance
+    half: bool = False
 
 
-def write_record(net: nn.Module, sha256: str, provenance: Provenance) -> str:
+def write_record(net: nn.Module, sha256: str, provenance: Provenance, half: bool = False) -> str:
     """Return the text of a network's `model.json`.
 
     Args:
         net: The network.
         sha256: SHA-256 of the file with its weights, in hexadecimal.
         provenance: Where the weights come from.
+        half: Whether they were rounded to half precision.
 
     Raises:
         ValueError: A value that JSON does not have.
     """
-    record = Record(**describe(net), sha256=sha256, provenance=provenance)
+    record = Record(**describe(net), sha256=sha256, provenance=provenance, half=half)
     try:
         return json.dumps(asdict(record), indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:

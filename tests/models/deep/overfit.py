@@ -20,12 +20,12 @@ def scene(bands=5, msi=3, scale=4, size=16):
     return hr_hsi[..., ::scale, ::scale], hr_msi, hr_hsi
 
 
-def overfit_psnr(net, steps, lr=2e-3, cosine=False):
-    """Train with L1 and Adam; return the PSNR (dB) at the end.
+def overfit_psnr(net, steps, lr=2e-3, cosine=False, size=16):
+    """Train with L1 and Adam on a scene of `size` x `size` pixels; return the PSNR (dB) at the end.
 
     The rate falls in the last third of the steps or, with `cosine`, all the way.
     """
-    lr_hsi, hr_msi, hr_hsi = scene(scale=net.scale)
+    lr_hsi, hr_msi, hr_hsi = scene(net.hsi_bands, net.msi_bands, net.scale, size)
     optimizer = torch.optim.Adam(net.parameters(), lr, betas=(0.9, 0.99 if cosine else 0.999))
     falling = torch.optim.lr_scheduler.LambdaLR(
         optimizer,

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cofusion.models.cofusion.guide import Guide
 from cofusion.models.cofusion.layers import ResidualBlock
 from cofusion.sensors.decimation import interpolate
 
@@ -15,12 +16,14 @@ class MSG(nn.Module):
 
     Equation 1: local features run from fine to coarse, `F_c^l = E_c(down2(F_c^{l-1}))`, starting from the
     HRMSI; proxy features run from coarse to fine, `F_c'^l = E_c'(up2(F_c'^{l+1}))`, starting from the LRHSI.
-    The HRMSI guides the proxy features where SSCFM lets the two flows meet; bringing it into the proxy flow
-    already here did not pay (`docs/paper-notes.md`).
+    The HRMSI guides both: as the hyperspectral sensor would see it, it enters the proxy flow beside the
+    LRHSI, and what that view lacks enters the local flow beside the HRMSI (`Guide`).
 
     Args:
         hsi_bands: Number of HSI bands C.
         msi_bands: Number of MSI bands c.
+        scale: Ratio of the two resolutions.
+        phase: Where an LR sample sits in its `scale` x `scale` block, in full-resolution pixels.
         dim: Width D of every level.
         local_depths: Residual blocks in each E_c, from full to quarter resolution.
         proxy_depths: Residual blocks in each E_c', in the same order.
@@ -30,13 +33,16 @@ class MSG(nn.Module):
         self,
         hsi_bands: int,
         msi_bands: int,
+        scale: int,
+        phase: float,
         dim: int,
         local_depths: Sequence[int],
         proxy_depths: Sequence[int],
     ) -> None:
         super().__init__()
-        self.embed_msi = nn.Conv2d(msi_bands, dim, 3, padding=1)
-        self.embed_hsi = nn.Conv2d(hsi_bands, dim, 3, padding=1)
+        self.guide = Guide(scale, phase)
+        self.embed_msi = nn.Conv2d(2 * msi_bands, dim, 3, padding=1)
+        self.embed_hsi = nn.Conv2d(hsi_bands + msi_bands, dim, 3, padding=1)
         self.local_encoders = nn.ModuleList(_encoder(dim, depth) for depth in local_depths)
         self.proxy_encoders = nn.ModuleList(_encoder(dim, depth) for depth in proxy_depths)
 
@@ -50,19 +56,20 @@ class MSG(nn.Module):
         Returns:
             Local and proxy features, each a list from level 1 `(B, D, H, W)` to level 3 `(B, D, H/4, W/4)`.
         """
-        local = self._local_flow(hr_msi)
-        return local, self._proxy_flow(lr_hsi, local)
+        lr_msi, detail = self.guide(hr_msi)
+        local = self._local_flow(torch.cat((hr_msi, detail), 1))
+        return local, self._proxy_flow(torch.cat((lr_hsi, lr_msi), 1), local)
 
-    def _local_flow(self, hr_msi: Tensor) -> list[Tensor]:
-        features = [self.local_encoders[0](embed(self.embed_msi, hr_msi))]
+    def _local_flow(self, hr_images: Tensor) -> list[Tensor]:
+        features = [self.local_encoders[0](embed(self.embed_msi, hr_images))]
         for encoder in self.local_encoders[1:]:
             # At factor 2, bilinear interpolation of block centres is the 2x2 block mean.
             features.append(encoder(F.avg_pool2d(features[-1], 2)))
         return features
 
-    def _proxy_flow(self, lr_hsi: Tensor, local: list[Tensor]) -> list[Tensor]:
-        """Go up from the LRHSI through the sizes of the local features."""
-        x = embed(self.embed_hsi, lr_hsi)
+    def _proxy_flow(self, lr_images: Tensor, local: list[Tensor]) -> list[Tensor]:
+        """Go up from the LRHSI's grid through the sizes of the local features."""
+        x = embed(self.embed_hsi, lr_images)
         features: list[Tensor] = []
         for encoder, level in zip(reversed(self.proxy_encoders), reversed(local), strict=True):
             x = encoder(resize(x, level))

@@ -81,7 +81,7 @@ class CoFusion(FusionNetwork):
         self.spacam_depths = tuple(spacam_depths)
         self.local_depths = tuple(local_depths)
         self.proxy_depths = tuple(proxy_depths)
-        self.msg = MSG(hsi_bands, msi_bands, dim, local_depths, proxy_depths)
+        self.msg = MSG(hsi_bands, msi_bands, scale, phase, dim, local_depths, proxy_depths)
         self.spacam = nn.ModuleList(
             ResidualBlock(dim) if variant == "no_spacam" else nn.Sequential(*(SpaCAM(dim) for _ in range(n)))
             for n in spacam_depths

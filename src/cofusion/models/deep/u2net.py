@@ -14,7 +14,7 @@ class U2Net(FusionNetwork):
     The LRHSI is upsampled by a learned convolution and pixel shuffle; the network's residual is added to the
     result. There is no interpolated base image, hence no phase. S2 blocks let the spatial stream guide the
     spectral one. Their attention runs over all pixels: time grows with the square of their number, memory
-    does not. The authors fuse tiles of 64 x 64.
+    does not. The authors fuse tiles of 64 x 64 that overlap by 4.
 
     The code's fixed scale 4 is generalised: the upsampler makes `C * scale^2` channels to shuffle. Any number
     of rows and columns is accepted. Branches that the published code declares and never uses are left out.

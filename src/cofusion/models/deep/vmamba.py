@@ -55,13 +55,15 @@ class VMamba(nn.Module):
 
 def to_sequences(x: Tensor) -> Tensor:
     """Read `(B, E, H, W)` by rows, by columns, and both from the end: `(B, H W, 4 E)`."""
-    by_row, by_col = x.flatten(2), x.transpose(2, 3).flatten(2)
-    return torch.cat((by_row, by_col, by_row.flip(2), by_col.flip(2)), 1).transpose(1, 2)
+    pixels = x.permute(0, 2, 3, 1)
+    by_row, by_col = pixels.flatten(1, 2), pixels.transpose(1, 2).flatten(1, 2)
+    return torch.cat((by_row, by_col, by_row.flip(1), by_col.flip(1)), 2)
 
 
 def from_sequences(sequences: Tensor, rows: int, cols: int) -> Tensor:
     """Put the four sequences of `to_sequences` back in place and add them: `(B, E, H, W)`."""
-    by_row, by_col, from_end, col_from_end = sequences.transpose(1, 2).chunk(DIRECTIONS, 1)
-    by_row, by_col = by_row + from_end.flip(2), by_col + col_from_end.flip(2)
-    image = torch.unflatten(by_row, 2, (rows, cols))
-    return image + torch.unflatten(by_col, 2, (cols, rows)).transpose(2, 3)
+    by_row, by_col, from_end, col_from_end = sequences.chunk(DIRECTIONS, 2)
+    by_row, by_col = by_row + from_end.flip(1), by_col + col_from_end.flip(1)
+    image = torch.unflatten(by_row, 1, (rows, cols))
+    image = image + torch.unflatten(by_col, 1, (cols, rows)).transpose(1, 2)
+    return image.permute(0, 3, 1, 2)
