@@ -1,7 +1,6 @@
-"""How close the network is to its convolutions, what it costs, and how it compares with other networks.
+"""How close the network is to its convolutions, and what it costs.
 
     python benchmarks/network.py                      # ratios and costs, every variant
-    python benchmarks/network.py --methods            # latency against U2Net, PSRT and 3DT-Net
     python benchmarks/network.py --depths             # latency of distributions of depth over the levels
     python benchmarks/network.py --compile --bf16     # what to run: compiled, in mixed precision
     python benchmarks/network.py --check              # exit with 1 where a limit is missed
@@ -9,7 +8,8 @@
 For 64x64 and 128x128 outputs at 31/3 and 103/4 bands and scale 4, on CPU or, with `--device cuda`, on a GPU.
 The bound is the time of the network's own convolutions, run back to back on inputs of the same shapes and
 memory layout, forward or forward and backward. What is compared is timed in turn, in one process, and the
-median of every turn's ratio is printed: absolute times on a shared machine mean little.
+median of every turn's ratio is printed: absolute times on a shared machine mean little. How it compares with
+other networks is what `cofusion benchmark speed` measures.
 
 On CPU every network gets the allocator's kinder setting, that of the `cofusion` command
 (`cofusion.memory`); `--default-malloc` leaves it alone. Compiled networks are frozen for inference
@@ -18,11 +18,9 @@ On CPU every network gets the allocator's kinder setting, that of the `cofusion`
 
 import argparse
 import json
-import multiprocessing
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,12 +29,14 @@ from typing import Any, get_args
 import torch
 import torch._inductor.config as inductor
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from cofusion import CoFusion
 from cofusion.memory import keep_pages
 from cofusion.models.cofusion import Variant
-from cofusion.models.deep import PSRT, ThreeDTNet, U2Net
+from cofusion.speed.case import Case
+from cofusion.speed.costs import costs
+from cofusion.speed.methods import COFUSION
+from cofusion.speed.timing import in_turn, milliseconds, ratio, warm_up
 from decisions import DEPTHS
 from decisions import depths as parse_depths
 
@@ -45,8 +45,6 @@ SIZES = (64, 128)
 BANDS = ((31, 3), (103, 4))
 # Forward over convolutions: eager on CPU; compiled, or on a GPU. Forward and backward over the same.
 EAGER_LIMIT, FAST_LIMIT, TRAINING_LIMIT = 1.25, 1.15, 1.35
-# How many times as long as CoFusion each of them has to take.
-GOALS = {"U2Net": 2.9, "3DT-Net": 12.0, "PSRT": 1.0}
 
 
 def main() -> None:
@@ -59,9 +57,7 @@ def main() -> None:
         f"{machine(args)}; {'compiled' if args.compile else 'eager'}, {'bf16' if args.bf16 else 'float32'}, "
         f"{'default allocator' if args.default_malloc else 'allocator keeps pages'}"
     )
-    if args.methods:
-        rows, failures = methods(args)
-    elif args.depths:
+    if args.depths:
         rows, failures = depths(args), []
     else:
         rows, failures = variants(args)
@@ -79,9 +75,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--methods", action="store_true", help="compare with other networks")
-    what.add_argument("--depths", action="store_true", help="compare distributions of depth over the levels")
+    parser.add_argument("--depths", action="store_true", help="compare distributions of depth instead")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--compile", action="store_true", help="time the network through torch.compile")
@@ -124,19 +118,19 @@ def cost(args: argparse.Namespace, size: int, bands: tuple[int, int], variant: s
     torch.compiler.reset()
     net = CoFusion(*bands, SCALE, variant=variant).to(args.device)
     one, several, many = (pair(args, size, bands, batch) for batch in (1, 2, 16))
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        net.eval()(*one)
+    name = COFUSION if variant == "full" else variant
+    (known,) = costs(name, [Case(size, bands, SCALE)], args.device)
     run = compiled(args, net)
-    seconds = in_turn(
+    seconds = timed(
         args,
         {
             "forward": partial(forward, args, run, one),
             "convolutions": Convolutions(args, net.eval(), one).forward,
         },
     )
-    batch = in_turn(args, {"forward": partial(forward, args, run, many)}, turns=3)
+    batch = timed(args, {"forward": partial(forward, args, run, many)}, turns=3)
     net.train()
-    training = in_turn(
+    training = timed(
         args,
         {
             "step": partial(forward_backward, args, run, net, several),
@@ -148,44 +142,14 @@ def cost(args: argparse.Namespace, size: int, bands: tuple[int, int], variant: s
         "size": size,
         "bands": "/".join(map(str, bands)),
         "variant": variant,
-        "forward / convolutions": ratio(seconds, "forward", "convolutions"),
-        "training / convolutions": ratio(training, "step", "convolutions"),
-        "latency (ms)": milliseconds(seconds["forward"]),
+        "forward / convolutions": rounded(seconds["forward"], seconds["convolutions"]),
+        "training / convolutions": rounded(training["step"], training["convolutions"]),
+        "latency (ms)": round(milliseconds(seconds["forward"]), 1),
         "images/s at 16": round(16 / statistics.median(batch["forward"]), 1),
-        "peak (MiB)": peak(args, size, bands, variant),
-        "parameters (M)": round(sum(p.numel() for p in net.parameters()) / 1e6, 3),
-        "multiply-adds (G)": round(counter.get_total_flops() / 2e9, 3),
+        "peak (MiB)": known.peak and round(known.peak / 2**20, 1),
+        "parameters (M)": round(known.parameters / 1e6, 3),
+        "multiply-adds (G)": round(known.multiply_adds / 1e9, 3),
     }
-
-
-def methods(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
-    """One row per size, bands and network; the slow ones take fewer turns of the same rounds."""
-    rows, failures = [], []
-    networks = {"CoFusion": CoFusion, "U2Net": U2Net, "PSRT": PSRT, "3DT-Net": ThreeDTNet}
-    for size in args.sizes:
-        for bands in BANDS:
-            inputs = pair(args, size, bands, 1)
-            torch.manual_seed(0)
-            nets = {name: kind(*bands, SCALE).to(args.device).eval() for name, kind in networks.items()}
-            runs = {
-                name: torch.compile(net, dynamic=False) if args.compile else net for name, net in nets.items()
-            }
-            seconds = in_turn(args, {name: partial(forward, args, run, inputs) for name, run in runs.items()})
-            for name, net in nets.items():
-                times = ratio(seconds, name, "CoFusion")
-                rows.append(
-                    {
-                        "size": size,
-                        "bands": "/".join(map(str, bands)),
-                        "method": name,
-                        "time / CoFusion's": times,
-                        "latency (ms)": milliseconds(seconds[name]),
-                        "parameters (M)": round(sum(p.numel() for p in net.parameters()) / 1e6, 3),
-                    }
-                )
-                if name in GOALS and times < GOALS[name]:
-                    failures.append(f"{name} at {size}x{size}, {bands}: {times} times, goal {GOALS[name]}")
-    return rows, failures
 
 
 def depths(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -196,13 +160,13 @@ def depths(args: argparse.Namespace) -> list[dict[str, Any]]:
         nets = {
             text: CoFusion(*BANDS[0], SCALE, **parse_depths(text)).to(args.device).eval() for text in DEPTHS
         }
-        seconds = in_turn(args, {text: partial(forward, args, net, inputs) for text, net in nets.items()})
+        seconds = timed(args, {text: partial(forward, args, net, inputs) for text, net in nets.items()})
         rows += [
             {
                 "size": size,
                 "SpaCAM / E_c / E_c'": text,
-                "latency (ms)": milliseconds(seconds[text]),
-                "time / first's": ratio(seconds, text, DEPTHS[0]),
+                "latency (ms)": round(milliseconds(seconds[text]), 1),
+                "time / first's": rounded(seconds[text], seconds[DEPTHS[0]]),
             }
             for text in DEPTHS
         ]
@@ -272,63 +236,15 @@ class Convolutions:
         torch.autograd.backward(outputs, self.gradients)
 
 
-def in_turn(
+def timed(
     args: argparse.Namespace, jobs: dict[str, Callable[[], None]], turns: int | None = None
 ) -> dict[str, list[float]]:
-    """Time every job once per turn, after two turns of warm-up."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for turn in range(2 + (turns or args.turns)):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if args.device == "cuda":
-                torch.cuda.synchronize()
-            if turn > 1:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+    warm_up(jobs, args.device)
+    return in_turn(jobs, turns or args.turns, device=args.device)
 
 
-def ratio(seconds: dict[str, list[float]], of: str, over: str) -> float:
-    """Median over the turns of the ratio of two jobs."""
-    return round(statistics.median(a / b for a, b in zip(seconds[of], seconds[over], strict=True)), 3)
-
-
-def milliseconds(seconds: list[float]) -> float:
-    return round(1000 * statistics.median(seconds), 1)
-
-
-def peak(args: argparse.Namespace, size: int, bands: tuple[int, int], variant: str) -> float:
-    """Memory that one forward pass adds at most, in MiB: on CPU to the resident set of a fresh process."""
-    if args.device == "cpu":
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(_peak_of_process, (args.threads, size, bands, variant))
-    net = CoFusion(*bands, SCALE, variant=variant).to(args.device).eval()
-    inputs = pair(args, size, bands, 1)
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    forward(args, net, inputs)
-    return round((torch.cuda.max_memory_allocated() - before) / 2**20, 1)
-
-
-def _peak_of_process(threads: int, size: int, bands: tuple[int, int], variant: str) -> float:
-    torch.set_num_threads(threads)
-    net = CoFusion(*bands, SCALE, variant=variant).eval()
-    small = torch.rand(1, bands[0], 1, 1), torch.rand(1, bands[1], SCALE, SCALE)
-    inputs = torch.rand(1, bands[0], size // SCALE, size // SCALE), torch.rand(1, bands[1], size, size)
-    with torch.inference_mode():
-        # The libraries' own memory comes first.
-        net(*small)
-        # Linux forgets the peak so far, that of the imports.
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _resident("VmRSS")
-        net(*inputs)
-        return round((_resident("VmHWM") - before) / 1024, 1)
-
-
-def _resident(line: str) -> int:
-    """Resident memory of this process in KiB: `VmRSS` now, `VmHWM` at its peak."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{line}:")[1].split()[0])
+def rounded(of: list[float], over: list[float]) -> float:
+    return round(ratio(of, over), 3)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from command import SHALLOW
+from cofusion import cli
+from command import SHALLOW, SMALL_NET, SMALL_SCENES
 
 # The scripts are no package; they import one another by name, as they do when they are run.
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-decisions, network, readings, tiles = (
-    importlib.import_module(name) for name in ("decisions", "network", "readings", "tiles")
+decisions, equal_budget, network, readings, tiles = (
+    importlib.import_module(name) for name in ("decisions", "equal_budget", "network", "readings", "tiles")
 )
 
 
@@ -88,13 +89,6 @@ def test_cost_of_a_network_is_above_that_of_its_convolutions(monkeypatch, capsys
     assert float(row["training / convolutions"]) > 1
 
 
-def test_methods_are_compared(monkeypatch, capsys):
-    monkeypatch.setattr(network, "BANDS", ((5, 3),))
-    run(network, monkeypatch, "--methods", "--sizes", 16, "--turns", 1, "--threads", 1)
-    table = capsys.readouterr().out
-    assert all(name in table for name in ("CoFusion", "U2Net", "PSRT", "3DT-Net"))
-
-
 def test_tiles_with_wide_margins_equal_the_whole_image(monkeypatch):
     torch.manual_seed(0)
     net = readings.CoFusion(5, 3, 4, dim=8, **SHALLOW, pool_extent=32).eval()
@@ -105,3 +99,80 @@ def test_tiles_with_wide_margins_equal_the_whole_image(monkeypatch):
     monkeypatch.setattr(tiles, "INTERIOR", 64)
     torch.testing.assert_close(tiles.fuse_tiles(net, scene, margin=128), whole, rtol=0, atol=1e-6)
     assert (tiles.fuse_tiles(net, scene, margin=0) - whole).abs().max() > 1e-4
+
+
+def test_a_folder_of_one_budget_takes_no_other(monkeypatch, tmp_path):
+    out = tmp_path / "runs"
+    args = ["--out", out, "--minutes", 1, "--methods", "psrt"]
+    plan = {name: {"seconds per step": 0.1, "steps": 600, "lr": "2e-3"} for name in ("psrt", "u2net")}
+    began = []
+    monkeypatch.setattr(equal_budget, "step", lambda *given: 0.1)
+    monkeypatch.setattr(
+        equal_budget, "whole", lambda args, name, one: began.append((name, one["steps"])) or True
+    )
+    out.mkdir()
+    monkeypatch.setattr(sys, "argv", ["equal_budget", *map(str, args)])
+    equal_budget.save(equal_budget.arguments(), plan)
+    before = (out / "plan.json").read_text()
+    run(equal_budget, monkeypatch, *args)
+    assert began == [("psrt", 600)] and (out / "plan.json").read_text() == before
+    for other, told in (
+        (["--minutes", 2], "--minutes 1.0, not 2.0"),
+        (["--steps", 5], "--steps None, not 5"),
+    ):
+        with pytest.raises(SystemExit, match=f"was made with {told}; give another --out"):
+            run(equal_budget, monkeypatch, *args, *other)
+    assert (out / "plan.json").read_text() == before and len(began) == 1
+
+
+def test_a_rate_with_which_training_fails_is_never_the_best(monkeypatch, tmp_path):
+    def fit(args, folder, name, rate, steps, epochs, more):
+        folder.mkdir(parents=True)
+        (folder / "metrics.csv").write_text(f"val/psnr\n{'nan' if rate == '1e9' else 20}\n")
+        return True
+
+    monkeypatch.setattr(equal_budget, "fit", fit)
+    monkeypatch.setattr(equal_budget, "say_budget", lambda args, path: None)
+    args = ["--out", tmp_path, "--steps", 10, "--methods", "psrt", "--rates", "1e9", "1e-3"]
+    run(equal_budget, monkeypatch, *args)
+    plan = json.loads((tmp_path / "plan.json").read_text(), parse_constant=pytest.fail)["methods"]["psrt"]
+    assert plan == {"steps": 10, "trials": {"1e9": -1.0, "1e-3": 20.0}, "lr": "1e-3"}
+
+
+@pytest.mark.slow
+def test_networks_train_for_the_same_time_and_stand_in_one_table(monkeypatch, tmp_path):
+    out = tmp_path / "runs"
+    size = ["--bands", 6, 3, "--patch", 16, "--batch", 2, "--minutes", 0.05]
+    args = ["--out", out, "--config", "quickstart.yaml", *size, "--methods", "psrt", "cofusion"]
+    monkeypatch.setattr(equal_budget, "SECONDS", 0.2)
+    run(equal_budget, monkeypatch, *args, "--", *SMALL_NET[:1], *SMALL_SCENES)
+    plan = json.loads((out / "plan.json").read_text())["methods"]
+    for name, one in plan.items():
+        assert one["steps"] == int(3 / one["seconds per step"])
+        assert one["trials"][one["lr"]] == max(one["trials"].values()) > 0
+        results = json.loads((out / "runs" / name / "results.json").read_text())
+        assert (
+            results["steps"] == 10 * max(1, one["steps"] // 10) and results["budget"] == "0.05 min of steps"
+        )
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("results.json")}
+    # Nothing is trained again.
+    run(equal_budget, monkeypatch, *args, "--", *SMALL_NET[:1], *SMALL_SCENES)
+    assert json.loads((out / "plan.json").read_text())["methods"] == plan
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("results.json")} == before
+    assert cli.main(["report", str(out / "runs"), "-o", str(tmp_path / "report")]) == 0
+    table = (tmp_path / "report" / "table1.md").read_text()
+    assert "| CoFusion |" in table and "| PSRT |" in table
+
+
+@pytest.mark.slow
+def test_networks_train_for_the_same_steps_with_known_rates(monkeypatch, tmp_path):
+    (tmp_path / "plan.json").write_text('{"methods": {"psrt": {"steps": 99, "lr": "3e-4"}}}')
+    out = tmp_path / "runs"
+    size = ["--bands", 6, 3, "--patch", 16, "--batch", 2, "--steps", 10]
+    args = ["--out", out, "--config", "quickstart.yaml", *size, "--methods", "psrt", "hsrnet"]
+    run(equal_budget, monkeypatch, *args, "--rates-of", tmp_path / "plan.json", "--", *SMALL_SCENES)
+    plan = json.loads((out / "plan.json").read_text())["methods"]
+    assert plan["psrt"] == {"steps": 10, "lr": "3e-4"} and set(plan["hsrnet"]["trials"]) == {"2e-3", "5e-4"}
+    for name in plan:
+        results = json.loads((out / "runs" / name / "results.json").read_text())
+        assert (results["steps"], results["budget"]) == (10, "10 steps")

@@ -105,6 +105,16 @@ def test_every_classical_method_is_measured_on_the_quick_start(config):
     assert json.loads(Path("run/results.json").read_text())["mean"]["psnr"] > 10
 
 
+def test_a_model_is_given_with_either_flag(capsys):
+    printed = []
+    for flag in ("--config", "--model"):
+        assert main(["test", "--config=quickstart.yaml", flag, "classical/cnmf.yaml", "--print_config"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and "CNMF" in printed[0]
+    assert main(["test", "--config=quickstart.yaml", "--model=topology/cpu.yaml"]) == 1
+    assert "expected settings of the model alone" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_every_config_begins_with_what_it_is_and_leaves_with_their_command(path):
     first = path.read_text().splitlines()[0]

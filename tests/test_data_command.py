@@ -221,7 +221,7 @@ def test_sets_without_files_need_nothing(name, out, elsewhere):
 
 def test_a_set_from_a_package_names_the_package(out, monkeypatch):
     monkeypatch.setattr("cofusion.scenes.indian_pines.find_spec", lambda _: None)
-    assert "pip install 'cofusion[demo]'" in out("prepare", "indian_pines", status=1)
+    assert "pip install tensorly" in out("prepare", "indian_pines", status=1)
     assert out("list").splitlines()[4].endswith(" no")
 
 

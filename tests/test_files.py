@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cofusion.files import whole_file
+from cofusion.files import whole_file, whole_folder
 
 
 def test_new_file_appears_with_its_folders(tmp_path):
@@ -52,3 +52,38 @@ def test_a_power_cut_finds_the_old_file_or_the_new_one(tmp_path, monkeypatch):
         ("sync", tmp_path, True),
     ]
     assert (old.read_text(), path.read_text()) == ("first", "second")
+
+
+def test_a_folder_appears_whole_in_the_place_of_an_old_one(tmp_path):
+    target = tmp_path / "new" / "report"
+    for text in ("first", "second"):
+        with whole_folder(target) as part:
+            (part / "deep").mkdir()
+            (part / "deep" / text).write_text(text)
+            assert not target.exists() or text == "second"
+    assert [path.name for path in (target / "deep").iterdir()] == ["second"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
+    target = tmp_path / "report"
+    target.mkdir()
+    (target / "old").write_text("old")
+
+    def fail():
+        with whole_folder(target) as part:
+            (part / "half").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == [target] and [path.name for path in target.iterdir()] == ["old"]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "report").symlink_to(tmp_path / "disk")
+    with whole_folder(tmp_path / "report") as part:
+        (part / "new").write_text("new")
+    assert (tmp_path / "report").is_symlink() and (tmp_path / "disk" / "new").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "report"}

@@ -45,7 +45,7 @@ def test_every_command_has_arguments_that_are_understood(args, tmp_path, monkeyp
     # The files are not there: that is the first thing that can be wrong.
     assert main(args) == 1
     said = capfd.readouterr().err
-    assert "there is no file" in said or "no checkpoint" in said
+    assert "there is no file" in said or "there are no weights" in said
 
 
 def test_the_config_on_the_page_is_understood(tmp_path, monkeypatch, capfd):

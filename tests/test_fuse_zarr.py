@@ -149,4 +149,4 @@ def test_without_the_package_it_is_named(pair, capfd, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "zarr" else find(name))
     assert fuse(pair, "fused.zarr") == 1
-    assert "pip install 'cofusion[zarr]'" in capfd.readouterr().err
+    assert "pip install 'zarr>=3'" in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,13 +26,22 @@ def _imported_by(code: str) -> list[str]:
         ["--version"],
         ["unknown"],
         ["data", "--help"],
+        ["benchmark", "speed", "--help"],
         ["sweep", "--help"],
         ["sensors", "--help"],
+        ["report", "--help"],
         ["fuse", "--help"],
     ],
 )
 def test_help_and_version_import_nothing_heavy(args):
     assert _imported_by(f"from cofusion.cli import main; main({args!r})") == []
+
+
+def test_a_report_needs_no_torch(tmp_path):
+    runs = Path(__file__).parents[1] / "docs" / "results"
+    command = ["report", str(runs), "-o", str(tmp_path / "report")]
+    found = _imported_by(f"from cofusion.cli import main; assert main({command!r}) == 0")
+    assert not {"torch", "lightning", "rasterio", "wandb"} & set(found)
 
 
 def test_the_package_alone_imports_nothing_heavy():

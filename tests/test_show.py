@@ -6,7 +6,7 @@ from PIL import Image
 
 from cofusion.cli import main
 from cofusion.data import FusionDataModule, Window
-from cofusion.reports.data_figure import data_figure
+from cofusion.reports.figures.data_figure import data_figure
 from cofusion.scenes import Files, Synthetic
 from cofusion.sensors import GaussianResponse, Sensors, SpectralResponse
 from cofusion.show import show as show_data

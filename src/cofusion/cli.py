@@ -1,8 +1,8 @@
 """The `cofusion` command: finds the verb, runs it and turns what goes wrong into one line.
 
 Only what `cofusion --help` needs is imported here; the verbs' own code is in `cofusion.lightning_cli`,
-`cofusion.fuse_command`, `cofusion.export`, `cofusion.sweep_command`, `cofusion.sensors_command` and
-`cofusion.data_command`.
+`cofusion.fuse_command`, `cofusion.export`, `cofusion.sweep_command`, `cofusion.report_command`,
+`cofusion.benchmark_command`, `cofusion.sensors_command` and `cofusion.data_command`.
 """
 
 import importlib
@@ -22,6 +22,8 @@ VERBS = {
     "fuse": "fuse two rasters without a reference into a georeferenced product",
     "export": "write the network of a run as a directory for CoFusion.from_pretrained",
     "sweep": "run the trials of a sweep file, here or as a SLURM job array; their state, their table",
+    "report": "the paper's tables from the results of recorded runs, beside the paper's numbers",
+    "benchmark": "time all methods side by side: latency, memory, parameters, multiply-adds",
     "sensors": "estimate the spectral response and the PSF of a pair that has no reference",
     "data": "list, describe and prepare data sets, describe a file, show what a config makes of a scene",
 }
@@ -30,6 +32,8 @@ _HOMES = {
     "fuse": "cofusion.fuse_command",
     "export": "cofusion.export",
     "sweep": "cofusion.sweep_command",
+    "report": "cofusion.report_command",
+    "benchmark": "cofusion.benchmark_command",
     "sensors": "cofusion.sensors_command",
     "data": "cofusion.data_command",
 }
@@ -53,6 +57,8 @@ examples:
   cofusion export runs/cave_x4/fit_0 -o weights/cave_x4
   cofusion fuse --lr-hsi A.tif --hr-msi B.tif --ckpt weights/cave_x4 -o fused.tif
   cofusion sweep run sweep/ablation.yaml --jobs 2 -- --data.root DIR
+  cofusion report runs -o report
+  cofusion benchmark speed --methods u2net psrt -o speed
   cofusion sensors estimate --lr-hsi A.tif --hr-msi B.tif -o sensors.json --figure sensors.png
 """
 

@@ -39,7 +39,8 @@ def expand_configs(args: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Turn the `--config NAME`s among command line arguments into paths, each after those it builds on.
 
     A config's own top-level list `config: [BASE.yaml, ...]` is the same as giving these files before it. They
-    are looked for beside the config and then among the shipped ones.
+    are looked for beside the config and then among the shipped ones. `--model NAME.yaml` is the same as
+    `--config NAME.yaml`, for an overlay of nothing but the model.
 
     Args:
         args: Arguments of a verb.
@@ -55,10 +56,12 @@ def expand_configs(args: Sequence[str]) -> tuple[list[str], list[Path]]:
     rest = iter(args)
     for arg in rest:
         flag, _, name = arg.partition("=")
-        if flag not in ("-c", "--config"):
+        if flag not in ("-c", "--config", "--model"):
             expanded.append(arg)
             continue
         path = find_config(name or next(rest, ""))
+        if flag == "--model" and set(read_config(path)) != {"model"}:
+            raise UserError(f"--model {path}: expected settings of the model alone; give it with --config")
         given.append(path)
         expanded += [word for file in _with_bases(path) for word in ("--config", str(file))]
     return expanded, given
@@ -67,9 +70,11 @@ def expand_configs(args: Sequence[str]) -> tuple[list[str], list[Path]]:
 def run_name(configs: Sequence[Path]) -> str:
     """Name a run after its configs: `cave_x4`, or `cave_x4-no_spacam` with an overlay.
 
-    Overlays of `logger/` and `topology/` say where a run is tracked and computed, not what it is.
+    Overlays of `logger/`, `record/` and `topology/` say where a run is tracked, what else it writes and where
+    it is computed, not what it is.
     """
-    return "-".join(path.stem for path in configs if path.parent.name not in ("logger", "topology")) or "run"
+    around = ("logger", "record", "topology")
+    return "-".join(path.stem for path in configs if path.parent.name not in around) or "run"
 
 
 def explain(error: ArgumentError, parser: ArgumentParser, configured: bool) -> str:

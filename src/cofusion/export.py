@@ -26,18 +26,20 @@ def run(verb: str, args: list[str]) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="run directory of a fit")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="directory to write")
     parser.add_argument("--ckpt", choices=("best", "last"), default="best", help="weights to export (best)")
+    parser.add_argument("--half", action="store_true", help="round to half precision: half the size")
     given = parser.parse_args(args)
-    export(given.run_dir.expanduser(), given.output.expanduser(), given.ckpt)
+    export(given.run_dir.expanduser(), given.output.expanduser(), given.ckpt, half=given.half)
     print(f"wrote {given.output}: model.safetensors and model.json", flush=True)
 
 
-def export(run_dir: Path, output: Path, ckpt: str = "best") -> None:
+def export(run_dir: Path, output: Path, ckpt: str = "best", *, half: bool = False) -> None:
     """Write the network of a run as a directory that `from_pretrained` reads.
 
     Args:
         run_dir: Run directory of a fit.
         output: Directory to write; made where it is missing.
         ckpt: `best` or `last`.
+        half: Round the weights to half precision.
 
     Raises:
         UserError: The run has no such checkpoint, or its network cannot be exported.
@@ -51,7 +53,7 @@ def export(run_dir: Path, output: Path, ckpt: str = "best") -> None:
     checkpoint = read_checkpoint(path)
     net = rebuild(checkpoint, path)
     try:
-        net.save_pretrained(output, run_provenance(run_dir, path, checkpoint))
+        net.save_pretrained(output, run_provenance(run_dir, path, checkpoint), half=half)
     except ValueError as error:
         raise UserError(str(error)) from error
 

@@ -2,9 +2,16 @@
 
 import hashlib
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def file_stem(name: str) -> str:
+    """A name as that of a file: whatever is not a letter, a digit, `.`, `_` or `-` becomes `_`."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("_")
 
 
 @contextmanager
@@ -74,3 +81,35 @@ def sha256(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path` and move it into place at the end, in the place of what is there.
+
+    Where the block raises, the new folder is removed and the old one stays. Missing parent folders are made.
+
+    Args:
+        path: The folder to appear.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, old = (path.with_name(f".{path.name}.{os.getpid()}.{word}") for word in ("part", "old"))
+    part.mkdir()
+    try:
+        yield part
+        for file in part.rglob("*"):
+            _sync(file)
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+        _sync(path.parent)
+    finally:
+        # Something is left of them only where the block or a move failed.
+        shutil.rmtree(part, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.replace(path)
+        shutil.rmtree(old, ignore_errors=True)

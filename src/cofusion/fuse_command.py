@@ -127,7 +127,10 @@ def _parser(verb: str) -> ArgumentParser:
         images.add_argument(f"--{kind}-scaling", type=float, metavar="V", help=divisor)
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument(
-        "--ckpt", type=_path, metavar="PATH", help="run directory, checkpoint or exported weights"
+        "--ckpt",
+        type=_path,
+        metavar="PATH",
+        help="run directory, checkpoint, exported weights, or shipped ones by name, such as cave_x4",
     )
     how.add_argument(
         "--method", metavar="NAME", help="a method that needs no weights: bicubic, gsa, hysure, ..."
@@ -211,7 +214,8 @@ def load_weights(path: Path, pool_extent: int | None = None) -> tuple["Pretraine
     """Make the network of a run, with its provenance.
 
     Args:
-        path: A run directory of a fit, one of its checkpoints, or a directory that `cofusion export` wrote.
+        path: A run directory of a fit, one of its checkpoints, a directory that `cofusion export` wrote, or
+            the name of shipped weights.
         pool_extent: Side of the windows that CoFusion's statistics are pooled in, in place of the network's.
 
     Returns:
@@ -221,8 +225,14 @@ def load_weights(path: Path, pool_extent: int | None = None) -> tuple["Pretraine
         UserError: There are no such weights, or they cannot be used.
     """
     from cofusion.files import sha256
-    from cofusion.models.pretrained import RECORD, WEIGHTS, any_pretrained
+    from cofusion.models.pretrained import RECORD, WEIGHTS, any_pretrained, find_pretrained, shipped
 
+    path = find_pretrained(path)
+    if not path.exists():
+        raise UserError(
+            f"there are no weights {path}; expected a run directory, a checkpoint, what `cofusion export` "
+            f"wrote, or the name of shipped weights: {', '.join(shipped())}"
+        )
     if (path / RECORD).exists():
         try:
             net, file = any_pretrained(path), path / WEIGHTS

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -40,6 +41,27 @@ def peak() -> int:
     """Return the largest resident set of this process so far, in bytes."""
     # What the process that started it held counts in `ru_maxrss`, not here.
     return _stated("/proc/self/status", "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def added(job: Callable[[], object]) -> int | None:
+    """Return how many bytes a job adds at most to the resident set of this process while it runs.
+
+    Memory that was freed and kept is given back first, so that it counts when it is used again. In a process
+    that has done other work some of it may stay, and too little is found: measure in a process of its own.
+
+    Returns:
+        None where the kernel does not forget an earlier peak; only Linux does.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        job()
+        return None
+    before = _stated("/proc/self/status", "VmRSS")
+    job()
+    return peak() - before
 
 
 def _stated(path: str, name: str) -> int:

@@ -1,7 +1,7 @@
-"""Finding the files that ship with the project: configs, spectral responses and splits.
+"""Finding the files that ship with the project: configs, spectral responses, splits and weights.
 
-They lie at the top of a checkout (`configs/`, `data/srf/`, `data/splits/`) and inside the package when it was
-installed from a wheel.
+They lie at the top of a checkout (`configs/`, `data/srf/`, `data/splits/`, `weights/`) and inside the package
+when it was installed from a wheel.
 """
 
 from pathlib import Path
@@ -10,15 +10,20 @@ from cofusion.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parent.parent
-_INSTALLED = {"configs": "configs", "srf": "data_files/srf", "splits": "data_files/splits"}
-_IN_CHECKOUT = {"configs": "configs", "srf": "data/srf", "splits": "data/splits"}
+_INSTALLED = {
+    "configs": "configs",
+    "srf": "data_files/srf",
+    "splits": "data_files/splits",
+    "weights": "weights",
+}
+_IN_CHECKOUT = {"configs": "configs", "srf": "data/srf", "splits": "data/splits", "weights": "weights"}
 
 
 def resource_dir(kind: str) -> Path:
     """Return the folder of shipped files of one kind.
 
     Args:
-        kind: `configs`, `srf` or `splits`.
+        kind: `configs`, `srf`, `splits` or `weights`.
     """
     installed = _PACKAGE / _INSTALLED[kind]
     return installed if installed.is_dir() else _CHECKOUT / _IN_CHECKOUT[kind]

@@ -12,7 +12,7 @@ from cofusion.errors import UserError
 ENVIRONMENT = "COFUSION_RUN_DIR"
 
 # What a run leaves that another would overwrite; the config alone is left by one that failed as it began.
-_RECORDS = ("results.json", "metrics.csv", "checkpoints", "figures", "predictions")
+_RECORDS = ("results.json", "metrics.csv", "checkpoints", "figures", "images", "predictions")
 
 
 @contextmanager

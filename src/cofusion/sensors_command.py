@@ -155,8 +155,8 @@ def _write(given: Namespace, estimate: "Estimate", hsi: "Scene", msi: "Scene") -
         write_sensors(given.output, estimate.sensors(), _about(given, estimate, hsi, msi))
         print(f"wrote {given.output}", flush=True)
     if given.figure is not None:
-        from cofusion.reports.figures import save_figure
-        from cofusion.reports.sensors_figure import sensors_figure
+        from cofusion.reports.figures.sensors_figure import sensors_figure
+        from cofusion.reports.figures.style import save_figure
 
         files = dict.fromkeys((given.lr_hsi.name, given.hr_msi.name))
         figure = sensors_figure(

@@ -9,8 +9,8 @@ from cofusion.console import quiet, say
 from cofusion.data import FusionDataModule, Pair, Window
 from cofusion.errors import UserError
 from cofusion.lightning_cli import FusionCLI
-from cofusion.reports.data_figure import data_figure
-from cofusion.reports.figures import save_figure
+from cofusion.reports.figures.data_figure import data_figure
+from cofusion.reports.figures.style import save_figure
 
 
 def run(args: list[str]) -> None:

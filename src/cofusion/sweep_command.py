@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cofusion.cluster.groups import Group
     from cofusion.cluster.plan import Plan
     from cofusion.cluster.trial import Trial
-    from cofusion.reports.spread import SpreadTable
+    from cofusion.reports.tables.spread import SpreadTable
 
 _FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 # As many reasons as fit a line that is read.
@@ -241,9 +241,10 @@ def _status(given: Namespace) -> None:
 def _table(given: Namespace) -> None:
     from cofusion.cluster.groups import groups
     from cofusion.files import whole_file
-    from cofusion.reports.figures import save_figure
-    from cofusion.reports.spread_figure import spread_figure
-    from cofusion.reports.sweep_table import PAPER, is_ablation
+    from cofusion.reports.figures.spread_figure import spread_figure
+    from cofusion.reports.figures.style import save_figure
+    from cofusion.reports.tables.ablation import PAPER
+    from cofusion.reports.tables.sweep_table import is_ablation
 
     plan = _plan(given)
     found, missing = groups(plan)
@@ -271,12 +272,12 @@ def _table(given: Namespace) -> None:
 
 def _make_table(plan: "Plan", found: "list[Group]") -> "SpreadTable":
     from cofusion.cluster.groups import best_first
-    from cofusion.reports.sweep_table import ablated, ablation_table, is_ablation, sweep_table
+    from cofusion.reports.tables.sweep_table import ablated, is_ablation, sweep_ablation_table, sweep_table
 
     if not is_ablation(found):
         return sweep_table(best_first(found) if plan.sweep.random else found)
     runs = {ablated(group) or "": plan.run_dir(group.trials[0]) for group in found}
-    return ablation_table(found, *_latency(plan.folder / "latency.json", runs))
+    return sweep_ablation_table(found, *_latency(plan.folder / "latency.json", runs))
 
 
 def _latency(kept: Path, runs: dict[str, Path]) -> tuple[dict[str, float], str]:

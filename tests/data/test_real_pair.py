@@ -133,8 +133,9 @@ def test_pixels_without_data_are_in_no_crop(files):
         assert (
             (batch["full_hr_msi"] != data.radiometry.calibrate(torch.zeros(3, 1, 1)).clamp(0, 1)).any(1).all()
         )
-    # Where the pair is fused, they have their neighbours' values.
+    # Where the pair is fused, they have their neighbours' values, and it is said where they are.
     (whole,) = data.test_dataloader()
+    assert torch.equal(whole["nodata"][0], hole)
     torch.testing.assert_close(
         whole["hr_msi"][0, :, 50, 20:24], whole["hr_msi"][0, :, 50, 19:20].expand(-1, 4)
     )

@@ -139,3 +139,7 @@ def test_no_place_at_all(pair):
     write_raster(pair.hr_msi, pair.hr_values, crs=None)
     found = pair_up(*opened(pair))
     assert (found.scale, found.georeference, found.notes) == (SCALE, None, ())
+    # Nothing says where samples lie in their blocks: what the method expects is taken, and said.
+    assert pair_up(*opened(pair), SCALE, phase=1.5).notes == ()
+    (note,) = pair_up(*opened(pair), SCALE, phase=0.0).notes
+    assert "taken to lie 0 HR pixels into their blocks" in note and "centre lies at 1.5" in note

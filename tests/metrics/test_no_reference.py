@@ -171,3 +171,25 @@ def test_means_are_over_the_scenes_that_have_a_metric():
     scenes = {"a": {"psnr": 30.0, "qnr": 0.9}, "b": {"qnr": 0.7}, "c": {"psnr": 40.0, "qnr": 0.5}}
     assert mean_scores(scenes) == pytest.approx({"psnr": 35.0, "qnr": 0.7})
     assert mean_scores({}) == {}
+
+
+def test_what_images_without_data_were_filled_with_does_not_count():
+    images = make_images(rows=20, cols=18)
+    nodata = torch.zeros(images[0].shape[0], *images[0].shape[-2:], dtype=torch.bool)
+    nodata[0, 4:13, 6:20] = True
+    found = no_reference_scores(*images, SENSORS, nodata)
+    refilled = [image.clone() for image in images]
+    for image in (refilled[0], refilled[2]):
+        image.masked_fill_(nodata[:, None], 0.7)
+    # Rows 4 to 11 and columns 6 to 19 are whole blocks; of row 12, one half has data.
+    refilled[1][0, :, 2:6, 3:10] = 0.1
+    again = no_reference_scores(*refilled, SENSORS, nodata)
+    for name in ("d_lambda", "d_s", "qnr"):
+        assert torch.equal(found[name], again[name]), name
+        blanked = [image.clone() for image in images]
+        blanked[0].masked_fill_(nodata[:, None], 0)
+        blanked[1][0, :, 2:6, 3:10] = 0
+        blanked[2].masked_fill_(nodata[:, None], 0)
+        assert torch.equal(found[name], FUNCTIONS[name](*blanked)), name
+        assert found[name][1] == FUNCTIONS[name](*images)[1]
+    assert torch.equal(found["hr_msi_error"], FUNCTIONS["hr_msi_error"](*images))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cofusion.reports.false_colour import choose_bands, compose, stretch_limits
+from cofusion.reports.figures.false_colour import choose_bands, compose, stretch_limits
 
 
 @pytest.mark.parametrize(

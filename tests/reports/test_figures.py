@@ -9,7 +9,7 @@ from PIL import Image
 
 from cofusion.metrics import psnr, sam
 from cofusion.reports import fusion_figure, save_figure
-from cofusion.reports.figures import spectral_angles
+from cofusion.reports.figures.fusion_figure import spectral_angles
 
 
 def cubes(bands=8, rows=48, cols=64, msi_bands=3, scale=4):

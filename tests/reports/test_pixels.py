@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cofusion.reports.pixels import interesting_pixels
+from cofusion.reports.figures.pixels import interesting_pixels
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_no_channel_of_a_water_band_is_kept():
 
 def test_without_the_package_the_person_is_told_what_to_install(monkeypatch):
     monkeypatch.setattr(indian_pines, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'cofusion\[demo\]'"):
+    with pytest.raises(UserError, match=r"pip install tensorly"):
         IndianPines().require(["indian_pines"])
     assert importlib.util.find_spec("tensorly")
 

@@ -152,7 +152,7 @@ def test_every_satellite_is_there(satellite):
 
 def test_without_pyrsr_the_way_to_get_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyrsr", None)
-    with pytest.raises(UserError, match=r"pip install 'cofusion\[satellites\]'"):
+    with pytest.raises(UserError, match=r"pip install pyrsr"):
         SatelliteResponse("landsat-8")(PAVIA_NM)
 
 

@@ -18,6 +18,7 @@ from cofusion import FusionModule
 from cofusion.errors import UserError
 from cofusion.metrics import ergas, psnr, sam, ssim
 from cofusion.models import Bicubic
+from cofusion.models.classical import GSA
 from cofusion.training import EMA, Cosine, FusionLoss
 
 # Lightning with PyTorch 2.13.
@@ -291,3 +292,49 @@ def test_a_checkpoint_names_its_network_and_loads_as_plain_values(tmp_path):
     assert set(saved["state_dict"]) == {"net.weight"}
     again = FusionModule.load_from_checkpoint(tmp_path / "x.ckpt", net=Scale(0.1), weights_only=True)
     assert again.net.weight.item() == saved["state_dict"]["net.weight"].item()
+
+
+class Counted(Bicubic):
+    """Bicubic that counts how often it is asked, and for how much."""
+
+    def __init__(self) -> None:
+        super().__init__(SCALE)
+        self.sizes: list[int] = []
+
+    def forward(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        self.sizes.append(hr_msi.shape[-1])
+        return super().forward(lr_hsi, hr_msi)
+
+
+def test_whole_images_are_fused_in_tiles_where_asked(tmp_path):
+    pair = {"lr_hsi": torch.rand(2, HSI, 64, 64), "hr_msi": torch.rand(2, MSI, 256, 256)}
+    fused = []
+    for tile, margin, calls in ((None, None, 1), (64, None, 2 * 16), (128, 8, 2 * 4)):
+        net = Counted()
+        module = FusionModule(net, tile=tile, tile_margin=margin)
+        fused.append(module.predict_step({**pair, "name": ["a", "b"]}, 0)["fused"])
+        assert len(net.sizes) == calls
+    # The tile, the seam it shares, and a margin on either side.
+    assert max(net.sizes) == 128 + 16 + 2 * 8
+    for one in fused[1:]:
+        torch.testing.assert_close(one, fused[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("tile", "margin", "words"),
+    [
+        (0, None, "model.tile is 0; give the side of the tiles in pixels, at least 1"),
+        (64, -1, "model.tile_margin is -1 and model.tile 64; give tiles, and a margin of at least 0"),
+        (None, 8, "model.tile_margin is 8 and model.tile None; give tiles"),
+    ],
+)
+def test_tiles_have_a_side_and_margins(tile, margin, words):
+    with pytest.raises(UserError, match=words):
+        FusionModule(Bicubic(SCALE), tile=tile, tile_margin=margin)
+
+
+def test_a_method_that_needs_the_whole_image_takes_no_tiles():
+    module = FusionModule(GSA(), tile=64)
+    batch = {"lr_hsi": torch.rand(1, HSI, 4, 4), "hr_msi": torch.rand(1, MSI, 16, 16), "name": ["a"]}
+    with pytest.raises(UserError, match=r"GSA needs the whole image; leave model\.tile out"):
+        module.predict_step(batch, 0)

@@ -90,7 +90,7 @@ def read_config(run_dir: Path) -> dict[str, Any] | None:
     """Read a run's `config.yaml`; None where there is none that can be read."""
     try:
         config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return None
     return config if isinstance(config, dict) else None
 
@@ -99,7 +99,7 @@ def read_results(run_dir: Path) -> dict[str, Any] | None:
     """Read a run's `results.json`; None where there is none that can be read."""
     try:
         results = json.loads((run_dir / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return results if isinstance(results, dict) else None
 

@@ -17,7 +17,8 @@ class Batch(TypedDict):
     """What every loader yields and every network is trained on; float32 in [0, 1] (but for simulated noise).
 
     `name` holds, per sample, the scene (validation, test) or the scene and the full-resolution window of the
-    crop (training). A real pair is tested without a reference, `hr_hsi`. Training on one adds crops of the
+    crop (training). A real pair is tested without a reference, `hr_hsi`, and where one of its images has no
+    data, `nodata` says so. Training on one adds crops of the
     pair itself, `full_lr_hsi` and `full_hr_msi`, for the consistency of what the network makes of them.
     """
 
@@ -25,6 +26,7 @@ class Batch(TypedDict):
     hr_msi: Tensor  # (B, c, H, W)
     hr_hsi: NotRequired[Tensor]  # (B, C, H, W)
     name: list[str]
+    nodata: NotRequired[Tensor]  # (B, H, W) bool
     full_lr_hsi: NotRequired[Tensor]  # (B, C, h, w)
     full_hr_msi: NotRequired[Tensor]  # (B, c, H, W)
 
@@ -129,6 +131,8 @@ class WholeRegions(Dataset[Batch]):
         )
         if pair.hr_hsi is not None:
             batch["hr_hsi"] = pair.hr_hsi[None, :, top:bottom, left:right].contiguous()
+        if pair.nodata is not None:
+            batch["nodata"] = pair.nodata[None, top:bottom, left:right]
         pair.release()
         return batch
 

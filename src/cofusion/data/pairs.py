@@ -32,6 +32,7 @@ class Pair:
         hr_msi: `(c, H, W)`.
         lr_hsi: `(C, h, w)` for each orientation of the scene (each turned back, see `Sensors.lr_hsi`), at
             index `flip_rows + 2 * flip_cols + 4 * transpose`; orientations that see the same share one.
+        nodata: `(H, W)` bool, where one image of a real pair has no data and was filled; None where all have.
         mapped: The files behind these images, where the scene is mapped; empty where all is in memory.
     """
 
@@ -40,6 +41,7 @@ class Pair:
     hr_msi: Tensor
     lr_hsi: tuple[Tensor, ...]
     mapped: tuple[MappedArray, ...] = ()
+    nodata: Tensor | None = None
 
     @classmethod
     def simulate(cls, scene: Scene, sensors: Sensors, flips: bool) -> "Pair":

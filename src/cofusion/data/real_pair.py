@@ -197,13 +197,12 @@ class RealPairDataModule(PairDataModule):
         hr_msi = self.radiometry.calibrate(self._msi_cube).clamp_(0, 1)
         if self._msi_nodata is not None:
             fill_nearest(hr_msi.numpy(), self._msi_nodata.numpy())
-        self._pairs[name + _FULL] = Pair(name, None, hr_msi, (self.hsi.cube,))
+        self._pairs[name + _FULL] = Pair(name, None, hr_msi, (self.hsi.cube,), nodata=self._nodata_of_pair())
         self._pairs[name] = Pair.reduced(self.hsi, hr_msi, sensors, self.augment)
         blind = self._blind()
         if blind is not None:
             self._nodata[name] = blind
-            full = blind.repeat_interleave(self.scale, 0).repeat_interleave(self.scale, 1)
-            self._nodata[name + _FULL] = full
+            self._nodata[name + _FULL] = _repeated(blind, self.scale)
             self._check_held_out(name, stage)
 
     def _training(self) -> Dataset[Batch]:
@@ -250,6 +249,14 @@ class RealPairDataModule(PairDataModule):
         (h, w), (rows, cols) = self.hsi.cube.shape[-2:], self.msi.cube.shape[-2:]
         return rows // h * h, cols // w * w
 
+    def _nodata_of_pair(self) -> Tensor | None:
+        """Where one of the images holds no data, on the HRMSI's grid: `(H, W)` bool."""
+        nodata, hr_nodata = self.hsi.nodata, self._msi_nodata
+        if nodata is None:
+            return hr_nodata
+        fine = _repeated(nodata, self.scale)
+        return fine if hr_nodata is None else fine | hr_nodata
+
     def _blind(self) -> Tensor | None:
         """Where, on the LRHSI's grid, one of the images holds no data: `(h, w)` bool."""
         nodata, hr_nodata = self.hsi.nodata, self._msi_nodata
@@ -276,6 +283,11 @@ class _Both(Dataset[Batch]):
         batch, full = self.reduced.__getitems__(numbers), self.full.__getitems__(numbers)
         batch["full_lr_hsi"], batch["full_hr_msi"] = full["lr_hsi"], full["hr_msi"]
         return batch
+
+
+def _repeated(mask: Tensor, scale: int) -> Tensor:
+    """Return a mask of blocks as one of their pixels."""
+    return mask.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
 
 
 def _split(hsi: Scene, held_out: Side, share: float) -> Split:

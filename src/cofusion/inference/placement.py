@@ -47,7 +47,7 @@ def pair_up(lr_hsi: Image, hr_msi: Image, scale: int | None = None, phase: float
         UserError: They do not belong together; the message says what was measured.
     """
     if lr_hsi.georeference is None or hr_msi.georeference is None:
-        return _by_size(lr_hsi, hr_msi, scale)
+        return _by_size(lr_hsi, hr_msi, scale, phase)
     _check_crs(lr_hsi, hr_msi)
     return _by_place(lr_hsi, hr_msi, lr_hsi.georeference, hr_msi.georeference, scale, phase)
 
@@ -61,7 +61,7 @@ def check_scale(measured: int, scale: int | None, evidence: str) -> None:
         )
 
 
-def _by_size(lr_hsi: Image, hr_msi: Image, scale: int | None) -> Pair:
+def _by_size(lr_hsi: Image, hr_msi: Image, scale: int | None, phase: float | None) -> Pair:
     _, h, w = lr_hsi.shape
     _, rows, cols = hr_msi.shape
     sizes = f"{lr_hsi.name} is {h} x {w} pixels, {hr_msi.name} is {rows} x {cols}"
@@ -82,6 +82,11 @@ def _by_size(lr_hsi: Image, hr_msi: Image, scale: int | None) -> Pair:
     if place is not None:
         without = hr_msi if hr_msi.georeference is None else lr_hsi
         notes = (f"{without.name} does not state where it lies; it is taken to cover the other's area",)
+    if phase is not None and phase != centre_phase(ratio):
+        notes += (
+            f"samples of {lr_hsi.name} are taken to lie {phase:g} HR pixels into their blocks, as the method "
+            f"expects; a pixel's own centre lies at {centre_phase(ratio):g}",
+        )
     return Pair(lr_hsi, hr_msi, ratio, place, notes)
 
 

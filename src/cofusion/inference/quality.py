@@ -10,6 +10,7 @@ from cofusion.inference.images import Array
 from cofusion.inference.layout import Layout
 from cofusion.inference.setup import Setup
 from cofusion.metrics import d_lambda, d_s
+from cofusion.metrics.qnr import blanked
 from cofusion.sensors import Sensors
 
 # Pixels of the product along an axis: enough windows for a mean, little memory.
@@ -27,16 +28,18 @@ def quality(path: Path, setup: Setup, layout: Layout, sensors: Sensors) -> dict[
 
     Returns:
         `d_lambda`, `d_s`, `qnr`, and `side`, the pixels of the longer side of what was measured. Pixels
-        without data count as zeros, in all images.
+        without data in the product count as zeros, in all images.
     """
     scale = setup.pair.scale
     rows, cols = (_middle(size, max(1, _SIDE // scale)) for size in setup.pair.lr_hsi.shape[1:])
     fine_rows, fine_cols = (slice(run.start * scale, run.stop * scale) for run in (rows, cols))
     stored = product.read(path, fine_rows.start, fine_rows.stop - fine_rows.start)
-    fused = _tensor(layout.fused(stored)[:, :, fine_cols], 1.0)
+    cube = layout.fused(stored)[:, :, fine_cols]
+    fused = _tensor(cube, 1.0)
     lr_hsi = _tensor(setup.pair.lr_hsi.load(rows, cols), setup.hsi_range.scaling)
     hr_msi = _tensor(setup.pair.hr_msi.load(fine_rows, fine_cols), setup.msi_range.scaling)
-    spectral, spatial = float(d_lambda(fused, lr_hsi)), float(d_s(fused, lr_hsi, hr_msi, sensors))
+    images = blanked(fused, lr_hsi, hr_msi, torch.from_numpy(cube[0]).isnan())
+    spectral, spatial = float(d_lambda(*images[:2])), float(d_s(*images, sensors))
     return {
         "d_lambda": spectral,
         "d_s": spatial,

@@ -16,9 +16,9 @@ from cofusion.inference.images import Array, Image
 from cofusion.inference.methods import msi_centres
 from cofusion.inference.quality import quality
 from cofusion.inference.ranges import Range
-from cofusion.reports.false_colour import choose_bands
-from cofusion.reports.figures import save_figure
-from cofusion.reports.quicklook import View, quicklook
+from cofusion.reports.figures.false_colour import choose_bands
+from cofusion.reports.figures.quicklook import View, quicklook
+from cofusion.reports.figures.style import save_figure
 from cofusion.scenes.space import readable
 
 if TYPE_CHECKING:

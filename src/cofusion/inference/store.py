@@ -29,7 +29,7 @@ def is_store(path: Path) -> bool:
 def check(path: Path, compress: str, overviews: bool) -> None:
     """Raise `UserError` where a store cannot be written here, or not like this."""
     if importlib.util.find_spec("zarr") is None:
-        raise UserError(f"{path}: Zarr stores need the package zarr; pip install 'cofusion[zarr]'")
+        raise UserError(f"{path}: Zarr stores need the package zarr; pip install 'zarr>=3'")
     if compress == "lzw":
         raise UserError(f"{path}: Zarr stores are packed with deflate, zstd or none, not lzw")
     if overviews:

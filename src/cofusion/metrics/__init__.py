@@ -5,6 +5,7 @@ need none, the pair that it was made of and the sensors. They return one float64
 are their means over images, as `torchmetrics.Metric`.
 """
 
+from cofusion.metric_names import HIGHER_IS_BETTER, LABELS, MAIN_METRICS, NO_REFERENCE_METRICS
 from cofusion.metrics.consistency import HRMSIError, LRHSIError, hr_msi_error, lr_hsi_error
 from cofusion.metrics.d_lambda import DLambda, d_lambda
 from cofusion.metrics.d_s import DS, d_s
@@ -13,15 +14,7 @@ from cofusion.metrics.psnr import PSNR, psnr
 from cofusion.metrics.qnr import QNR, qnr
 from cofusion.metrics.sam import SAM, sam
 from cofusion.metrics.ssim import SSIM, ssim
-from cofusion.metrics.table import (
-    HIGHER_IS_BETTER,
-    LABELS,
-    MAIN_METRICS,
-    NO_REFERENCE_METRICS,
-    fusion_metrics,
-    mean_scores,
-    no_reference_scores,
-)
+from cofusion.metrics.table import fusion_metrics, mean_scores, no_reference_scores
 
 __all__ = [
     "DS",

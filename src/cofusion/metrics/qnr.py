@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cofusion.metrics.base import MeanOverImages
@@ -45,6 +46,26 @@ def qnr(
 def combined(d_lambda: Tensor, d_s: Tensor) -> Tensor:
     """Return QNR of the two distortions."""
     return (1 - d_lambda) * (1 - d_s)
+
+
+def blanked(fused: Tensor, lr_hsi: Tensor, hr_msi: Tensor, nodata: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the three images with zeros in all of them where one has no data, so that they are alike there.
+
+    Args:
+        fused: (..., C, H, W).
+        lr_hsi: (..., C, h, w); a pixel is blanked where its whole block is without data.
+        hr_msi: (..., c, H, W).
+        nodata: (..., H, W) bool.
+    """
+    scale = fused.shape[-1] // lr_hsi.shape[-1]
+    rows = torch.unflatten(nodata, -2, (-1, scale)).all(-2)
+    blocks = torch.unflatten(rows, -1, (-1, scale)).all(-1)
+    masks = (nodata, blocks, nodata)
+    fused, lr_hsi, hr_msi = (
+        image.masked_fill(mask.unsqueeze(-3), 0.0)
+        for image, mask in zip((fused, lr_hsi, hr_msi), masks, strict=True)
+    )
+    return fused, lr_hsi, hr_msi
 
 
 class QNR(MeanOverImages):

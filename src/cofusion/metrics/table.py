@@ -1,4 +1,4 @@
-"""The metrics that every result of the project holds, in their order, with their labels."""
+"""The metrics that every result of the project holds, in their order."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,44 +10,10 @@ from cofusion.metrics.d_lambda import d_lambda
 from cofusion.metrics.d_s import d_s
 from cofusion.metrics.ergas import ergas, ergas_100_4
 from cofusion.metrics.psnr import psnr
-from cofusion.metrics.qnr import combined
+from cofusion.metrics.qnr import blanked, combined
 from cofusion.metrics.sam import sam
 from cofusion.metrics.ssim import ssim
 from cofusion.sensors import Sensors
-
-# The four that the field's tables have; results hold the other conventions too.
-MAIN_METRICS = ("psnr", "ssim", "sam", "ergas")
-
-# Those that need no reference.
-NO_REFERENCE_METRICS = ("d_lambda", "d_s", "qnr", "lr_hsi_error", "hr_msi_error")
-
-LABELS = {
-    "psnr": "PSNR (dB)",
-    "psnr_max": "PSNR, peak max (dB)",
-    "ssim": "SSIM",
-    "sam": "SAM (°)",
-    "ergas": "ERGAS",
-    "ergas_100_4": "ERGAS (100/4)",
-    "d_lambda": "D_λ",
-    "d_s": "D_s",
-    "qnr": "QNR",
-    "lr_hsi_error": "LRHSI error (%)",
-    "hr_msi_error": "HRMSI error (%)",
-}
-
-HIGHER_IS_BETTER = {
-    "psnr": True,
-    "psnr_max": True,
-    "ssim": True,
-    "sam": False,
-    "ergas": False,
-    "ergas_100_4": False,
-    "d_lambda": False,
-    "d_s": False,
-    "qnr": True,
-    "lr_hsi_error": False,
-    "hr_msi_error": False,
-}
 
 
 def fusion_metrics(scale: float) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
@@ -69,7 +35,9 @@ def fusion_metrics(scale: float) -> dict[str, Callable[[Tensor, Tensor], Tensor]
     }
 
 
-def no_reference_scores(fused: Tensor, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> dict[str, Tensor]:
+def no_reference_scores(
+    fused: Tensor, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors, nodata: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return `NO_REFERENCE_METRICS` of each image by name; D_lambda and D_s are computed once for all.
 
     Args:
@@ -77,6 +45,8 @@ def no_reference_scores(fused: Tensor, lr_hsi: Tensor, hr_msi: Tensor, sensors: 
         lr_hsi: (C, h, w) or (B, C, h, w), where H / h and W / w are the sensors' scale.
         hr_msi: (c, H, W) or (B, c, H, W).
         sensors: What the pair was taken with.
+        nodata: (H, W) or (B, H, W) bool, where one of the pair has no data: there D_lambda and D_s take zeros
+            in all three images. The consistency errors take what the images were filled with.
 
     Returns:
         A float64 scalar or (B,) for each metric.
@@ -84,7 +54,9 @@ def no_reference_scores(fused: Tensor, lr_hsi: Tensor, hr_msi: Tensor, sensors: 
     Raises:
         UserError: The images or the sensors do not fit together.
     """
-    spectral, spatial = d_lambda(fused, lr_hsi), d_s(fused, lr_hsi, hr_msi, sensors)
+    pair = (fused, lr_hsi, hr_msi)
+    whole = pair if nodata is None else blanked(*pair, nodata)
+    spectral, spatial = d_lambda(*whole[:2]), d_s(*whole, sensors)
     return {
         "d_lambda": spectral,
         "d_s": spatial,

@@ -72,8 +72,7 @@ class IndianPines(SceneSet):
         self.check_names(names)
         if find_spec("tensorly") is None:
             raise UserError(
-                "Indian Pines comes with the package tensorly, which is not installed: "
-                "pip install 'cofusion[demo]'"
+                "Indian Pines comes with the package tensorly, which is not installed: pip install tensorly"
             )
 
     def read(self, name: str) -> Scene:

@@ -48,9 +48,7 @@ def satellite_curves(
     try:
         from pyrsr import RSR
     except ImportError:
-        raise UserError(
-            f"the response of {satellite!r} needs the package pyrsr: pip install 'cofusion[satellites]'"
-        ) from None
+        raise UserError(f"the response of {satellite!r} needs the package pyrsr: pip install pyrsr") from None
     curves = RSR(*_SENSORS[satellite], no_thermal=True, no_pan=not pan)
     values = np.stack([curves.rsrs_norm01[band] for band in curves.bands], axis=1)
     return list(curves.bands), np.asarray(curves.rsrs_wvl), values.clip(min=0.0)

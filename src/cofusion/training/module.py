@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric
 
 from cofusion.data import Batch, PairDataModule
 from cofusion.errors import UserError
+from cofusion.inference import fuse
 from cofusion.metrics import MAIN_METRICS, fusion_metrics, mean_scores, no_reference_scores
 from cofusion.models import Bicubic
 from cofusion.models.classical.base import ClassicalMethod
@@ -43,6 +44,13 @@ class FusionModule(LightningModule):
             out, both of its weights are 1.
         seed: Seed of what is random inside the network, such as dropout. On the command line it is
             `seed_everything`.
+        tile: Side in pixels of the tiles in which a network fuses whole images in evaluation, blended as
+            `cofusion.fuse` does it, for networks whose attention goes over all pixels; left out, an image is
+            fused at once.
+        tile_margin: What tiles see around them, in pixels; left out, what suits most networks.
+
+    Raises:
+        UserError: A tile below 1, a negative margin, or one without tiles.
 
     Attributes:
         test_results: After testing, `{method: {scene: {metric: value}}}`, where method is `fused` (the
@@ -59,8 +67,17 @@ class FusionModule(LightningModule):
         lr_interval: Literal["step", "epoch"] = "step",
         consistency: Consistency | None = None,
         seed: int = 3407,
+        tile: int | None = None,
+        tile_margin: int | None = None,
     ) -> None:
         super().__init__()
+        if tile is not None and tile < 1:
+            raise UserError(f"model.tile is {tile}; give the side of the tiles in pixels, at least 1")
+        if tile_margin is not None and (tile is None or tile_margin < 0):
+            raise UserError(
+                f"model.tile_margin is {tile_margin} and model.tile {tile}; give tiles, and a margin of at "
+                f"least 0"
+            )
         self.net = net
         self.consistency = Consistency() if consistency is None else consistency
         self.loss = FusionLoss() if loss is None else loss
@@ -68,6 +85,8 @@ class FusionModule(LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
         self.seed = seed
+        self.tile = tile
+        self.tile_margin = tile_margin
         self.test_results: dict[str, dict[str, dict[str, float]]] = {}
         # Not `self.log(..., sync_dist=True)`: with unequal numbers of images per process its mean is wrong.
         self.means = nn.ModuleDict({name: MeanMetric().set_dtype(torch.float64) for name in MAIN_METRICS})
@@ -223,7 +242,9 @@ class FusionModule(LightningModule):
             metrics = fusion_metrics(_scale(batch))
             scores = {name: metric(fused, batch["hr_hsi"]) for name, metric in metrics.items()}
         if sensors is not None:
-            scores |= no_reference_scores(fused, batch["lr_hsi"], batch["hr_msi"], sensors)
+            scores |= no_reference_scores(
+                fused, batch["lr_hsi"], batch["hr_msi"], sensors, batch.get("nodata")
+            )
         if not scores:
             raise UserError(
                 f"{', '.join(batch['name'])} cannot be measured: the data has neither a reference (hr_hsi) "
@@ -254,8 +275,19 @@ class FusionModule(LightningModule):
         }
 
     def _fuse(self, batch: Batch) -> Tensor:
-        fused: Tensor = self(batch["lr_hsi"], batch["hr_msi"])
+        pair = batch["lr_hsi"], batch["hr_msi"]
+        fused = self(*pair) if self.tile is None else self._fuse_tiles(*pair, self.tile)
         return fused.float().clamp(0, 1)
+
+    def _fuse_tiles(self, lr_hsi: Tensor, hr_msi: Tensor, tile: int) -> Tensor:
+        if isinstance(self.net, ClassicalMethod):
+            raise UserError(f"{type(self.net).__name__} needs the whole image; leave model.tile out")
+        options = {"tile": tile, "margin": self.tile_margin, "device": str(self.device)}
+        images = [
+            fuse(one.cpu(), guide.cpu(), self.net, **options)
+            for one, guide in zip(lr_hsi, hr_msi, strict=True)
+        ]
+        return torch.stack(images).to(self.device)
 
     def _baselines(self, scale: int) -> dict[str, Bicubic]:
         baselines = {"bicubic": Bicubic(scale)}

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 import platform
@@ -11,6 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cofusion.training.callbacks import ResultsWriter, results
+from cofusion.training.csv_log import MetricsLog
 
 KEYS = {
     "scenes",
@@ -25,6 +27,7 @@ KEYS = {
     "commit",
     "seed",
     "device",
+    "threads",
     "wall_time_s",
     "fit_time_s",
     "protocol",
@@ -243,3 +246,18 @@ class TestSourceCommit:
         self.commit(source)
         monkeypatch.setenv("PATH", "")
         assert results.source_commit() is None
+
+
+def test_every_validation_of_a_fit_logs_the_time_until_it(tmp_path, make_trainer, module, data):
+    log = MetricsLog(tmp_path)
+    trainer = make_trainer(ResultsWriter(), logger=log, max_epochs=3, num_sanity_val_steps=1)
+    trainer.fit(module, data)
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["fit_time_s"]]
+    assert [row["step"] for row in rows] == ["1", "3", "5"]
+    assert all(row["val/loss"] for row in rows)
+    times = [float(row["fit_time_s"]) for row in rows]
+    assert 0 < times[0] < times[1] < times[2] <= read(tmp_path)["fit_time_s"]
+    (tmp_path / "metrics.csv").unlink()
+    make_trainer(ResultsWriter(), logger=MetricsLog(tmp_path)).validate(module, data, verbose=False)
+    assert "fit_time_s" not in (tmp_path / "metrics.csv").read_text()

@@ -9,14 +9,9 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from cofusion.files import file_stem
 from cofusion.reports import save_figure
-from cofusion.training.callbacks.scene_figure import (
-    estimates,
-    file_stem,
-    method_title,
-    run_dir,
-    scene_figure,
-)
+from cofusion.training.callbacks.scene_figure import estimates, method_title, run_dir, scene_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

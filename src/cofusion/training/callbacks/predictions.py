@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cofusion.files import whole_file
 from cofusion.reports import save_figure
-from cofusion.training.callbacks.scene_figure import estimates, file_stem, run_dir, scene_figure
+from cofusion.training.callbacks.scene_figure import FileStems, estimates, run_dir, scene_figure
 
 TILE = 256
 
@@ -30,11 +30,11 @@ class PredictionWriter(Callback):
 
     def __init__(self, quicklook: bool = True) -> None:
         self.quicklook = quicklook
-        self._written: dict[str, int] = {}
+        self._stems = FileStems()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the names of an earlier prediction."""
-        self._written = {}
+        self._stems = FileStems()
 
     def on_predict_batch_end(
         self,
@@ -55,16 +55,11 @@ class PredictionWriter(Callback):
         wavelengths = getattr(data, "wavelengths", None)
         for index, cube in enumerate(estimates(outputs)["fused"]):
             scene = batch["name"][index]
-            path = run_dir(trainer) / "predictions" / f"{self._stem(scene)}.tif"
+            path = run_dir(trainer) / "predictions" / f"{self._stems(scene)}.tif"
             write_geotiff(path, cube.detach().float().cpu().numpy(), wavelengths, tags)
             if self.quicklook:
                 figure = scene_figure(trainer, pl_module, outputs, batch, index, scene)
                 save_figure(figure, path.with_suffix(".png"))
-
-    def _stem(self, scene: str) -> str:
-        stem = file_stem(scene)
-        self._written[stem] = count = self._written.get(stem, 0) + 1
-        return stem if count == 1 else f"{stem}_{count}"
 
 
 def write_geotiff(

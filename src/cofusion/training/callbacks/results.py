@@ -2,20 +2,19 @@
 
 import json
 import math
-import platform
 import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor, cuda
+from torch import Tensor, cuda, get_num_threads
 
 from cofusion.files import whole_file
+from cofusion.machine import package_version, processor, versions
 from cofusion.metrics import MAIN_METRICS, NO_REFERENCE_METRICS, mean_scores
 from cofusion.reports import metric_table
 from cofusion.training.callbacks.scene_figure import method_title, run_dir
@@ -44,8 +43,11 @@ class ResultsWriter(Callback):
     what is known then. It holds, for the network, `scenes` (metrics of each test scene; those that need no
     reference are all that a scene without one has) and `mean` (over the scenes), the same for every method
     under `baselines`, and: `epochs_done`, `epochs_planned`, `steps`, `parameters`, `version`, `versions`,
-    `commit`, `seed`, `device`, `wall_time_s` (of this process), `fit_time_s` (of all processes of a resumed
-    run), `protocol` and `checkpoint`. What is not known is null, and so is a value that is not finite.
+    `commit`, `seed`, `device`, `threads` (of a CPU), `wall_time_s` (of this process), `fit_time_s` (of all
+    processes of a resumed run), `protocol` and `checkpoint`. What is not known is null, and so is a value
+    that is not finite.
+
+    `metrics.csv` gets the fitting time until each validation as `fit_time_s`.
 
     A separate `test` takes epochs, steps and times of training from the checkpoint that it tests.
 
@@ -56,6 +58,8 @@ class ResultsWriter(Callback):
 
     def __init__(self, print_table: bool = True) -> None:
         self.print_table = print_table
+        # Files may change while a run goes on; what runs is what was imported.
+        self._commit = source_commit()
         self._born = time.monotonic()
         self._fit_began: float | None = None
         self._fit: dict[str, Any] = {}
@@ -85,6 +89,11 @@ class ResultsWriter(Callback):
         self._fit["epochs_planned"] = planned if planned is not None and planned >= 0 else None
         self._fit_is_ours = True
         self._fit_began = time.monotonic()
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the time that fitting has taken until this validation, for curves over time."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            pl_module.log("fit_time_s", self._fit_time() or 0.0, rank_zero_only=True)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what fitting reached."""
@@ -131,11 +140,12 @@ class ResultsWriter(Callback):
             "epochs_planned": self._fit.get("epochs_planned"),
             "steps": self._fit.get("steps"),
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "version": _version("cofusion"),
-            "versions": _versions(),
-            "commit": source_commit(),
+            "version": package_version("cofusion"),
+            "versions": versions(PACKAGES),
+            "commit": self._commit,
             "seed": getattr(module, "seed", getattr(data, "seed", None)),
             "device": _device(trainer),
+            "threads": get_num_threads() if trainer.strategy.root_device.type == "cpu" else None,
             "wall_time_s": time.monotonic() - self._born,
             "fit_time_s": self._fit.get("fit_time_s"),
             "protocol": _protocol(data),
@@ -175,29 +185,10 @@ def _epochs_done(checkpoint: Mapping[str, Any]) -> int:
     return int(checkpoint["epoch"]) + bool(progress["is_last_batch"])
 
 
-def _versions() -> dict[str, str]:
-    found = {package: _version(package) for package in PACKAGES}
-    return {"python": platform.python_version(), **{name: text for name, text in found.items() if text}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _device(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
-    name = cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({_processor()})"
+    name = cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({processor()})"
     return name if trainer.world_size == 1 else f"{trainer.world_size} x {name}"
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _protocol(datamodule: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Figures, drawn from plain arrays and from what runs have recorded."""

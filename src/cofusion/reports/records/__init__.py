@@ -1,0 +1,1 @@
+"""What runs have recorded: read, checked, and put together."""

@@ -1,0 +1,58 @@
+"""The paper's Table 3, with the numbers measured here beside it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cofusion.reports.tables.marks import DELTA, PEAK, PUBLISHED, marks
+from cofusion.reports.tables.paper import ABLATION, ABLATION_DATASET, ABLATION_NAMES, ABLATION_SCALE
+from cofusion.reports.tables.spread import Column, Row, Spread, SpreadTable
+
+# Columns: key, heading, decimals, whether higher is better.
+_COLUMNS = (
+    ("psnr", "PSNR (dB) ↑", 2, True),
+    ("psnr_max", "PSNR, peak max (dB) ↑", 2, True),
+    ("ssim", "SSIM ↑", 4, True),
+    ("parameters", "Params (M) ↓", 2, False),
+    ("latency", "Latency (ms) ↓", 2, False),
+)
+# The paper's columns, each with that of ours.
+PAPER = {f"{key}_paper": key for key in ABLATION["full"]}
+
+
+def ablation_table(
+    measured: Mapping[str, tuple[int, Mapping[str, Spread]]],
+    protocol: Mapping[str, Any],
+    what: str,
+    latency: Mapping[str, float],
+    device: str,
+) -> SpreadTable:
+    """Make Table 3.
+
+    Args:
+        measured: By variant the number of runs, and their numbers: metrics, and `parameters` in millions.
+        protocol: That they share, as in `runs.protocol`.
+        what: Data and training, for the caption.
+        latency: Variant to ms; variants may be missing.
+        device: What the latency was measured on.
+    """
+    marked, notes = marks(protocol, ABLATION_DATASET, ABLATION_SCALE)
+    rows = []
+    for variant, published in ABLATION.items():
+        runs, found = measured.get(variant, (0, {}))
+        numbers = dict(found) | {f"{key}_paper": Spread((value,)) for key, value in published.items()}
+        if runs and variant in latency:
+            numbers["latency"] = Spread((latency[variant],))
+        rows.append(Row((ABLATION_NAMES[variant], str(runs)), numbers, runs, marked))
+    columns = []
+    for key, heading, decimals, higher in _COLUMNS:
+        columns.append(Column(key, heading, decimals, higher, exact=key in ("parameters", "latency")))
+        if f"{key}_paper" in PAPER:
+            columns.append(Column(f"{key}_paper", PUBLISHED, decimals, beside=key))
+    caption = [
+        f"Ablation of CoFusion, mean ± standard deviation over the seeds: {what}",
+        f"Paper: its Table 3, {ABLATION_DATASET} x{ABLATION_SCALE}; {DELTA} {PEAK}",
+        *notes,
+        *(["So PSNR and SSIM cannot be compared with the paper's."] if notes else []),
+        *([f"Latency here: {device}; the paper's: a CPU, image size not stated."] if latency else []),
+    ]
+    return SpreadTable(("Variant", "Seeds"), columns, rows, " ".join(caption))

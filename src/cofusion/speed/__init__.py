@@ -1,0 +1,1 @@
+"""Timing networks side by side: in one process, in turn, on the same inputs."""
