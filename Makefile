@@ -23,7 +23,7 @@ demo: install  ## Train CoFusion on Indian Pines (4 minutes on 2 cores) and show
 	$(BIN)/cofusion fit --config demo.yaml
 
 test: install  ## Run the test suite (at most 10 minutes on 2 cores)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 test-slow: install  ## Run the long tests: whole trainings on real scenes (about half an hour)
 	$(BIN)/pytest -m slow

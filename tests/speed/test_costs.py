@@ -42,6 +42,7 @@ def test_added_memory_is_what_a_job_holds_at_a_time():
     # In a process of its own: where other tests have fragmented the heap, not all of it can be given back.
     program = """
 import torch
+from cofusion import memory
 
 def job():
     for _ in range(3):
