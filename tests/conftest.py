@@ -3,6 +3,7 @@
 import http.server
 import importlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ scene_files = importlib.import_module("scene_files")
 
 # The tests' tensors are tiny: on a busy machine, waiting for a second thread takes longer than the work.
 torch.set_num_threads(1)
+# A suite that runs in the background of a shell would hand on to its commands that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

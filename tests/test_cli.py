@@ -467,8 +467,6 @@ def test_control_c_stops_with_one_line(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # A suite that runs in the background of a shell would hand on that Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not Path("run/checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
