@@ -1,6 +1,10 @@
 """Quality without a reference of every method on one real pair, fused as `cofusion fuse` does.
 
-python benchmarks/real_pair.py --lr-hsi A --hr-msi B --sensors sensors.json [--ckpt RUN] --out methods.json
+    python benchmarks/real_pair.py --lr-hsi A --hr-msi B --ckpt RUN --out methods.json
+    python benchmarks/real_pair.py --lr-hsi A --hr-msi B --sensors sensors.json --out methods.json
+
+The sensors, which classical methods are told and which all products are measured with, are those of the file
+or those that RUN was trained for.
 """
 
 import argparse
@@ -10,7 +14,7 @@ from pathlib import Path
 
 from cofusion.fuse_command import load_weights
 from cofusion.inference import classical, fuse_files
-from cofusion.inference.consistency import compare
+from cofusion.inference.consistency import compare, sensors_of
 from cofusion.inference.images import open_image
 from cofusion.inference.quality import quality
 from cofusion.inference.setup import Options
@@ -29,12 +33,14 @@ def measure(images, method, name, sensors, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name in ("lr-hsi", "hr-msi"):
         parser.add_argument(f"--{name}", type=Path, required=True)
         parser.add_argument(f"--{name}-key")
         parser.add_argument(f"--{name}-nodata", type=float)
-    parser.add_argument("--sensors", type=Path, required=True)
+    parser.add_argument("--sensors", type=Path)
     parser.add_argument("--ckpt", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -46,9 +52,13 @@ def main():
         )
     ]
     methods = {name: name for name in classical.names()}
+    sensors = read_sensors(given.sensors) if given.sensors else None
     if given.ckpt is not None:
-        methods["CoFusion"], _ = load_weights(given.ckpt)
-    sensors, rows = read_sensors(given.sensors), {}
+        net, _ = load_weights(given.ckpt)
+        methods["CoFusion"], sensors = net, sensors or sensors_of(net.provenance)
+    if sensors is None:
+        parser.error("give --sensors, or --ckpt of weights that name theirs")
+    rows = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, method in methods.items():
             rows[name] = measure(images, method, name, sensors, Path(folder))
