@@ -54,7 +54,7 @@ def test_the_config_on_the_page_is_understood(tmp_path, monkeypatch, capfd):
     Path("houston.yaml").write_text(text)
     assert main(["fit", "--config=houston.yaml", "--print_config"]) == 0
     printed = capfd.readouterr().out
-    assert "hr_msi_key: rgbImg" in printed and "hr_msi: 0.0" in printed
+    assert "hr_msi_key: rgbImg" in printed and "hr_msi: 0.1" in printed
 
 
 @pytest.mark.slow

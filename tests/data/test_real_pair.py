@@ -75,7 +75,7 @@ def test_an_hr_msi_with_a_tone_curve_is_reported(files, caplog):
     module(files, msi_scaling=300.0)
     (record,) = caplog.records
     assert "of the contrast of" in record.message
-    assert record.message.endswith("--model.consistency.hr_msi 0")
+    assert record.message.endswith("--model.consistency.hr_msi 0.1")
 
 
 def test_the_lr_hsi_is_the_reference_at_reduced_resolution(files, sensors):

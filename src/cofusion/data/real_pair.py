@@ -137,8 +137,8 @@ class RealPairDataModule(PairDataModule):
         if (part := float(self.radiometry.unexplained[worst])) > _MUCH:
             _log.warning(
                 f"{100 * part:.0f} % of the contrast of the HRMSI's {self.sensors.response.names[worst]} "
-                f"does not follow the LRHSI (tone curve, other light, or sensors that are not theirs); do "
-                f"not hold the fused image to it: --model.consistency.hr_msi 0"
+                f"does not follow the LRHSI (tone curve, other light, or sensors that are not theirs); hold "
+                "the fused image to it loosely: --model.consistency.hr_msi 0.1"
             )
 
     @property
