@@ -29,7 +29,7 @@ from cofusion.reports.records.training_record import trainer_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "results.md"
-BLOCK = re.compile(r"(<!-- cofusion report (.+): (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- cofusion report ([^\n]+): (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CONFIG, METRICS, RESULTS, PLAN = "config.yaml", "metrics.csv", "results.json", "plan.json"
 
 
