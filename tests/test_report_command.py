@@ -170,4 +170,4 @@ def test_runs_of_the_command_are_what_a_report_reads(capsys):
 def test_the_runs_of_the_docs_can_be_reported():
     assert main(["report", str(DOCS / "results")]) == 0
     page = Path("report/report.md").read_text()
-    assert "houston2018_pair" in page and "Indian Pines x4" in page
+    assert "pair.mat x4" in page and "Indian Pines x4" in page
