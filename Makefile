@@ -19,7 +19,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 install: $(VENV)/installed  ## Make a virtual environment and install into it
 
-demo: install  ## Train CoFusion on Indian Pines (4 minutes on 2 cores) and show table and picture
+demo: install  ## Train CoFusion on Indian Pines (some minutes on 2 cores) and show table and picture
 	$(BIN)/cofusion fit --config demo.yaml
 
 test: install  ## Run the test suite (at most 10 minutes on 2 cores)
