@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from cofusion.models.shapes import check_pair
@@ -35,3 +36,16 @@ class ClassicalMethod(nn.Module, ABC):
     @abstractmethod
     def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
         """Fuse images whose shapes belong together."""
+
+
+class SingleImageMethod(ClassicalMethod):
+    """A method that fuses one image of the batch after the other. Subclasses implement `fuse_one`."""
+
+    def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
+        """Return `(B, C, H, W)`."""
+        fused = [self.fuse_one(x, y, sensors) for x, y in zip(lr_hsi, hr_msi, strict=True)]
+        return torch.stack(fused) if len(fused) > 1 else fused[0][None]
+
+    @abstractmethod
+    def fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
+        """Fuse an LRHSI `(C, h, w)` and an HRMSI `(c, H, W)`; return `(C, H, W)`, float32."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.models.classical.base import ClassicalMethod
+from cofusion.models.classical.base import SingleImageMethod
 from cofusion.models.classical.subspace import purest_pixels
 from cofusion.models.classical.unmixing import Unmixing
 from cofusion.sensors import Sensors, upsample
@@ -15,7 +15,7 @@ _FLOOR = 1e-4
 _DARK = 1e-6
 
 
-class CNMF(ClassicalMethod):
+class CNMF(SingleImageMethod):
     """Coupled non-negative matrix factorisation (Yokoya, Yairi and Iwasaki, IEEE TGRS 50(2), 2012).
 
     The LRHSI is unmixed into endmembers and abundances, `X = W Hh`; the HRMSI with the endmembers as the
@@ -57,13 +57,9 @@ class CNMF(ClassicalMethod):
         self.tolerance = tolerance
 
     @torch.no_grad()
-    def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
-        """Return `(B, C, H, W)`; one image of the batch after the other."""
-        pairs = zip(lr_hsi, hr_msi, strict=True)
-        fused = [self._fuse_one(x.clamp(min=0), y.clamp(min=0), sensors) for x, y in pairs]
-        return torch.stack(fused) if len(fused) > 1 else fused[0][None]
-
-    def _fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
+    def fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
+        """Return `(C, H, W)`."""
+        x, y = x.clamp(min=0), y.clamp(min=0)
         spectra = purest_pixels(x.flatten(1), self.endmembers)
         delta = sum_to_one_weight(y)
         hsi, msi = Unmixing(x, spectra, delta), Unmixing(y, sensors.response.weights.to(x) @ spectra, delta)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.models.classical.base import ClassicalMethod
+from cofusion.models.classical.base import SingleImageMethod
 from cofusion.models.classical.fourier import Torus
 from cofusion.models.classical.fuse import detail_covariance, noise_variance, posterior_mean
 from cofusion.models.classical.patches import Patches, clusters
@@ -12,7 +12,7 @@ from cofusion.models.classical.subspace import mix, principal_directions
 from cofusion.sensors import Sensors, upsample
 
 
-class LTMR(ClassicalMethod):
+class LTMR(SingleImageMethod):
     """Subspace-based low tensor multi-rank regularisation (Dian and Li, IEEE TIP 28(10), 2019).
 
     The scene is `Z = E U` with the principal directions `E` of the LRHSI. Patches of the HRMSI that look
@@ -79,18 +79,14 @@ class LTMR(ClassicalMethod):
         self.snr = snr
         self.seed = seed
 
-    def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
-        """Return `(B, C, H, W)`; one image of the batch after the other."""
-        pairs = zip(lr_hsi, hr_msi, strict=True)
-        fused = [self._fuse_one(x[None], y[None], sensors) for x, y in pairs]
-        return torch.cat(fused) if len(fused) > 1 else fused[0]
-
-    def _fuse_one(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
+    def fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
+        """Return `(C, H, W)`."""
+        lr_hsi, hr_msi = x[None], y[None]
         directions, _ = principal_directions(lr_hsi.flatten(2), self.components)
         splitting = Splitting(self, Torus(sensors, hr_msi), lr_hsi, hr_msi, directions)
         for _ in range(self.iterations):
             splitting.step()
-        return mix(directions, splitting.torus.crop(splitting.u)).float()
+        return mix(directions, splitting.torus.crop(splitting.u))[0].float()
 
 
 class Splitting:

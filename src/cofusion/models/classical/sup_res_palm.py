@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.models.classical.base import ClassicalMethod
+from cofusion.models.classical.base import SingleImageMethod
 from cofusion.models.classical.subspace import purest_pixels
 from cofusion.sensors import Sensors, upsample
 
@@ -16,7 +16,7 @@ _BLOCK = 4096
 _FIRST = 300
 
 
-class SupResPALM(ClassicalMethod):
+class SupResPALM(SingleImageMethod):
     """Coupled spectral unmixing (Lanaras, Baltsavias and Schindler, ICCV 2015).
 
     The scene is `Z = E A` with endmembers `0 <= E <= 1` and abundances on the simplex. In turns, the
@@ -63,13 +63,8 @@ class SupResPALM(ClassicalMethod):
         self.steps = steps
         self.tolerance = tolerance
 
-    def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:
-        """Return `(B, C, H, W)`; one image of the batch after the other."""
-        pairs = zip(lr_hsi, hr_msi, strict=True)
-        fused = [self._fuse_one(x, y, sensors) for x, y in pairs]
-        return torch.stack(fused) if len(fused) > 1 else fused[0][None]
-
-    def _fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
+    def fuse_one(self, x: Tensor, y: Tensor, sensors: Sensors) -> Tensor:
+        """Return `(C, H, W)`."""
         response = sensors.response.weights.to(x)
         low, high = x.flatten(1), y.flatten(1)
         spectra = self.first_spectra(low)
