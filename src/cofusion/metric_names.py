@@ -20,6 +20,9 @@ LABELS = {
     "hr_msi_error": "HRMSI error (%)",
 }
 
+# What is printed; two where nothing is said.
+DECIMALS = {"ssim": 4, "ergas": 3, "ergas_100_4": 3, "d_lambda": 4, "d_s": 4, "qnr": 4}
+
 HIGHER_IS_BETTER = {
     "psnr": True,
     "psnr_max": True,
@@ -33,3 +36,9 @@ HIGHER_IS_BETTER = {
     "lr_hsi_error": False,
     "hr_msi_error": False,
 }
+
+
+def heading(metric: str) -> str:
+    """Return a metric's label with an arrow towards the better side; a name that is not known stays alone."""
+    arrow = {True: " ↑", False: " ↓", None: ""}[HIGHER_IS_BETTER.get(metric)]
+    return LABELS.get(metric, metric) + arrow

@@ -1,6 +1,5 @@
 """The images that the runs of a report have recorded, by scene and method."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from cofusion.reports.records.images import FOLDER, RecordedScene, read_scene
 from cofusion.reports.records.runs import Run
 from cofusion.reports.sections import Entry, Section
 from cofusion.reports.tables.paper import ABLATION_NAMES
+from cofusion.reports.tables.spread import is_measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +63,7 @@ def recorded_scenes(section: Section, title: str, notes: list[str]) -> list[Scen
             if label(entry) not in scene.recorded:
                 scene.recorded[label(entry)] = image
                 scene.scores[label(entry)] = {
-                    key: value
-                    for key, value in measured.items()
-                    if value is not None and math.isfinite(value)
+                    key: value for key, value in measured.items() if is_measured(value)
                 }
     return [found[name] for name in sorted(found)]
 

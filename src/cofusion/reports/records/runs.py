@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from cofusion.cluster.state import read_config, read_results
 from cofusion.reports.records.contradictions import check_config
@@ -17,6 +17,7 @@ from cofusion.reports.records.folders import folders_below
 from cofusion.reports.records.recipe import flat, recipe
 from cofusion.reports.records.run_checks import UnusableError, check_means, check_results, plain
 from cofusion.reports.records.training_record import read_training
+from cofusion.reports.tables.spread import is_measured
 
 #: The PSF of a run that was not given one of its own.
 PRESETS = "the preset's"
@@ -125,12 +126,12 @@ class Run:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """What the numbers depend on beside protocol and seed: flags by dotted key, see `recipe.recipe`."""
+        if self.training is not None and self.needs_training:
+            return recipe(self.training, self.config, str(self.fit.get("device") or ""))
+        net = {key: value for key, value in flat(self.config).items() if key.startswith("model.net.")}
         if not self.needs_training:
-            return {key: value for key, value in flat(self.config).items() if key.startswith("model.net.")}
-        if self.training is None:
-            net = {key: value for key, value in flat(self.config).items() if key.startswith("model.net.")}
-            return {**net, "checkpoint": "/".join(Path(self.results["checkpoint"]).parts[-3:])}
-        return recipe(self.training, self.config, str(self.fit.get("device") or ""))
+            return net
+        return {**net, "checkpoint": "/".join(Path(self.results["checkpoint"]).parts[-3:])}
 
     @cached_property
     def scores(self) -> dict[str, float]:
@@ -248,14 +249,10 @@ def scores(measured: Mapping[str, Mapping[str, float | None]], scenes: Iterable[
     counted = [measured.get(scene, {}) for scene in scenes]
     means = {}
     for metric in counted[0]:
-        values = [value for each in counted if _finite(value := each.get(metric))]
+        values = [value for each in counted if is_measured(value := each.get(metric))]
         if len(values) == len(counted):
             means[metric] = math.fsum(values) / len(values)
     return means
-
-
-def _finite(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
 
 
 def _names_network(config: Mapping[str, Any] | None) -> bool:

@@ -5,15 +5,14 @@ from typing import Any
 
 from cofusion.reports.tables.marks import DELTA, PEAK, PUBLISHED, marks
 from cofusion.reports.tables.paper import ABLATION, ABLATION_DATASET, ABLATION_NAMES, ABLATION_SCALE
-from cofusion.reports.tables.spread import Column, Row, Spread, SpreadTable
+from cofusion.reports.tables.spread import Column, Row, Spread, SpreadTable, metric_column
 
-# Columns: key, heading, decimals, whether higher is better.
 _COLUMNS = (
-    ("psnr", "PSNR (dB) ↑", 2, True),
-    ("psnr_max", "PSNR, peak max (dB) ↑", 2, True),
-    ("ssim", "SSIM ↑", 4, True),
-    ("parameters", "Params (M) ↓", 2, False),
-    ("latency", "Latency (ms) ↓", 2, False),
+    metric_column("psnr"),
+    metric_column("psnr_max"),
+    metric_column("ssim"),
+    Column("parameters", "Params (M) ↓", higher_is_better=False, exact=True),
+    Column("latency", "Latency (ms) ↓", higher_is_better=False, exact=True),
 )
 # The paper's columns, each with that of ours.
 PAPER = {f"{key}_paper": key for key in ABLATION["full"]}
@@ -44,10 +43,10 @@ def ablation_table(
             numbers["latency"] = Spread((latency[variant],))
         rows.append(Row((ABLATION_NAMES[variant], str(runs)), numbers, runs, marked))
     columns = []
-    for key, heading, decimals, higher in _COLUMNS:
-        columns.append(Column(key, heading, decimals, higher, exact=key in ("parameters", "latency")))
-        if f"{key}_paper" in PAPER:
-            columns.append(Column(f"{key}_paper", PUBLISHED, decimals, beside=key))
+    for ours in _COLUMNS:
+        columns.append(ours)
+        if (theirs := f"{ours.key}_paper") in PAPER:
+            columns.append(Column(theirs, PUBLISHED, ours.decimals, beside=ours.key))
     caption = [
         f"Ablation of CoFusion, mean ± standard deviation over the seeds: {what}",
         f"Paper: its Table 3, {ABLATION_DATASET} x{ABLATION_SCALE}; {DELTA} {PEAK}",

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cofusion.method_names import method_title
-from cofusion.metric_names import HIGHER_IS_BETTER, LABELS
 from cofusion.reports.names import method_rank
 from cofusion.reports.records.budget import budget, seconds
 from cofusion.reports.records.recipe import differences
@@ -13,8 +12,7 @@ from cofusion.reports.sections import Entry, Section, section_title
 from cofusion.reports.tables.ablation import ablation_table
 from cofusion.reports.tables.marks import DELTA, PEAK, PUBLISHED, STYLE, marks
 from cofusion.reports.tables.paper import ABLATION, METHODS, table_1, table_2
-from cofusion.reports.tables.spread import Column, Row, Spread, SpreadTable, spreads
-from cofusion.reports.tables.terminal import DECIMALS
+from cofusion.reports.tables.spread import Column, Row, Spread, SpreadTable, metric_column, spreads
 
 Published = Mapping[str, Mapping[str, float]]
 
@@ -149,10 +147,9 @@ def _theirs(metrics: Sequence[str], published: Mapping[str, float]) -> dict[str,
 def _columns(metrics: Sequence[str], published: Published) -> list[Column]:
     columns = []
     for metric in metrics:
-        decimals, higher = DECIMALS.get(metric, 2), HIGHER_IS_BETTER[metric]
-        columns.append(Column(metric, f"{LABELS[metric]} {'↑' if higher else '↓'}", decimals, higher))
+        columns.append(ours := metric_column(metric))
         if any(metric in row for row in published.values()):
-            columns.append(Column(f"{metric}_paper", PUBLISHED, decimals, beside=metric))
+            columns.append(Column(f"{metric}_paper", PUBLISHED, ours.decimals, beside=metric))
     return columns
 
 

@@ -7,7 +7,9 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
+from cofusion.metric_names import DECIMALS, HIGHER_IS_BETTER, heading
 from cofusion.reports.tables.texts import markdown
 
 _LATEX = str.maketrans(
@@ -251,6 +253,16 @@ def _csv_cells(table: SpreadTable, row: Row) -> dict[str, object]:
             cells[f"{key}_std"] = "" if deviation is None else deviation
             cells[f"{key}_n"] = len(spread.values) if spread else 0
     return cells | ({table.note_head: row.note} if table.note_head else {})
+
+
+def is_measured(value: float | None) -> TypeGuard[float]:
+    """Tell whether a value was measured and is finite."""
+    return value is not None and math.isfinite(value)
+
+
+def metric_column(metric: str) -> Column:
+    """Return the column of a metric under its usual heading."""
+    return Column(metric, heading(metric), DECIMALS.get(metric, 2), HIGHER_IS_BETTER[metric])
 
 
 def spreads(values: Mapping[str, Iterable[float]]) -> dict[str, Spread]:

@@ -5,12 +5,11 @@ from typing import Any
 
 from cofusion.cluster.groups import Group, baselines
 from cofusion.cluster.trial import short_keys, short_value
-from cofusion.metric_names import HIGHER_IS_BETTER, LABELS, MAIN_METRICS
+from cofusion.metric_names import MAIN_METRICS
 from cofusion.reports.records.runs import protocol
 from cofusion.reports.tables.ablation import ablation_table
 from cofusion.reports.tables.paper import ABLATION
-from cofusion.reports.tables.spread import Column, Row, Spread, SpreadTable, spreads
-from cofusion.reports.tables.terminal import DECIMALS
+from cofusion.reports.tables.spread import Column, Row, Spread, SpreadTable, metric_column, spreads
 
 
 def ablated(group: Group) -> str | None:
@@ -64,16 +63,11 @@ def sweep_table(found: Sequence[Group]) -> SpreadTable:
             Row((*_named(labels, method), ""), spreads({k: v[:1] for k, v in one.scores(method).items()}))
             for method in methods
         ]
-    columns = [_metric(metric) for metric in MAIN_METRICS]
+    columns = [metric_column(metric) for metric in MAIN_METRICS]
     columns.append(Column("parameters", "Params (M)", exact=True))
     return SpreadTable(
         (*heads, "runs"), columns, rows, f"Mean ± standard deviation over the runs. {_what(found)}"
     )
-
-
-def _metric(metric: str) -> Column:
-    higher = HIGHER_IS_BETTER[metric]
-    return Column(metric, f"{LABELS[metric]} {'↑' if higher else '↓'}", DECIMALS.get(metric, 2), higher)
 
 
 def _parameters(group: Group) -> dict[str, Spread]:

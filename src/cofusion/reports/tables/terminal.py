@@ -1,17 +1,15 @@
 """Tables of methods by metrics, for the terminal."""
 
-import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
-from cofusion.metric_names import HIGHER_IS_BETTER, LABELS
+from cofusion.metric_names import DECIMALS, HIGHER_IS_BETTER, heading
+from cofusion.reports.tables.spread import is_measured
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Scores = Mapping[str, float | None]
-
-DECIMALS = {"ssim": 4, "ergas": 3, "ergas_100_4": 3, "d_lambda": 4, "d_s": 4, "qnr": 4}
 
 
 def metric_table(results: Mapping[str, Scores], title: str | None = None) -> "Table":
@@ -29,7 +27,7 @@ def metric_table(results: Mapping[str, Scores], title: str | None = None) -> "Ta
     metrics = _metrics(results)
     table.add_column("Method", no_wrap=True, min_width=max(map(len, results), default=0))
     for metric in metrics:
-        table.add_column(_heading(metric), justify="right")
+        table.add_column(heading(metric), justify="right")
     for method, cells in _rows(results, metrics):
         table.add_row(method, *cells)
     return table
@@ -38,12 +36,6 @@ def metric_table(results: Mapping[str, Scores], title: str | None = None) -> "Ta
 def _metrics(results: Mapping[str, Scores]) -> list[str]:
     """Every metric that some method has, in the order in which they first come."""
     return list(dict.fromkeys(metric for scores in results.values() for metric in scores))
-
-
-def _heading(metric: str) -> str:
-    """The metric's label with an arrow towards the better side."""
-    arrow = {True: " ↑", False: " ↓", None: ""}[HIGHER_IS_BETTER.get(metric)]
-    return LABELS.get(metric, metric) + arrow
 
 
 def _rows(results: Mapping[str, Scores], metrics: list[str]) -> list[tuple[str, list[str]]]:
@@ -57,14 +49,14 @@ def _rows(results: Mapping[str, Scores], metrics: list[str]) -> list[tuple[str, 
 def _best(results: Mapping[str, Scores], metric: str) -> str | None:
     """The best value as it is printed: methods that print alike are all marked."""
     higher = HIGHER_IS_BETTER.get(metric)
-    values = [value for scores in results.values() if _finite(value := scores.get(metric))]
+    values = [value for scores in results.values() if is_measured(value := scores.get(metric))]
     if higher is None or len(results) < 2 or not values:
         return None
     return _print(max(values) if higher else min(values), metric)
 
 
 def _cell(value: float | None, metric: str, best: str | None) -> str:
-    if not _finite(value):
+    if not is_measured(value):
         return "-"
     printed = _print(value, metric)
     return f"[bold]{printed}[/bold]" if printed == best else printed
@@ -72,7 +64,3 @@ def _cell(value: float | None, metric: str, best: str | None) -> str:
 
 def _print(value: float, metric: str) -> str:
     return f"{value:.{DECIMALS.get(metric, 2)}f}"
-
-
-def _finite(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
