@@ -31,7 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cofusion.files import whole_file
+from cofusion.files import write_text
 
 EPOCHS, TRIAL, SECONDS = 10, 0.1, 10.0
 TILES = ["--model.tile", "64", "--model.tile_margin", "0"]
@@ -158,8 +158,7 @@ def step(name: str, hsi: int, msi: int, scale: int, patch: int, batch: int, thre
 def save(args: argparse.Namespace, plan: dict[str, dict[str, Any]]) -> None:
     path = args.out / "plan.json"
     methods = earlier(path) | plan
-    with whole_file(path) as part:
-        part.write_text(json.dumps({**settings(args), "methods": methods}, indent=1) + "\n")
+    write_text(path, json.dumps({**settings(args), "methods": methods}, indent=1) + "\n")
 
 
 def trials(args: argparse.Namespace, name: str, plan: dict[str, Any]) -> dict[str, float]:
@@ -190,8 +189,7 @@ def say_budget(args: argparse.Namespace, path: Path) -> None:
     results = json.loads(path.read_text())
     if "budget" not in results:
         given = f"{args.minutes:g} min of steps" if args.steps is None else f"{args.steps} steps"
-        with whole_file(path) as part:
-            part.write_text(json.dumps({**results, "budget": given}, indent=2) + "\n")
+        write_text(path, json.dumps({**results, "budget": given}, indent=2) + "\n")
 
 
 def fit(

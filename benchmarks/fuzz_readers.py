@@ -280,10 +280,9 @@ def main() -> None:
         for violation in found["violations"]:
             print(f"{name}, file {violation['number']}: {violation['outcome']}", file=sys.stderr)
     if args.out:
-        from cofusion.files import whole_file
+        from cofusion.files import write_text
 
-        with whole_file(args.out) as part:
-            part.write_text(json.dumps({"seed": args.seed, "formats": results}, indent=2) + "\n")
+        write_text(args.out, json.dumps({"seed": args.seed, "formats": results}, indent=2) + "\n")
     if any(found["violations"] for found in results.values()):
         raise SystemExit(1)
 

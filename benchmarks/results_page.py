@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cofusion.cli import main as cofusion
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.reports.records.folders import folders_below
 from cofusion.reports.records.training_record import trainer_of
 
@@ -41,8 +41,7 @@ def main() -> None:
     for runs, target in parser.parse_args().keep:
         keep(runs, target)
     page = filled(PAGE.read_text(encoding="utf-8"))
-    with whole_file(PAGE) as part:
-        part.write_text(page, encoding="utf-8")
+    write_text(PAGE, page)
 
 
 def keep(runs: Path, target: Path) -> None:
@@ -77,8 +76,7 @@ def kept_in(target: Path) -> list[Path]:
 def write(kept: Path, run: Path, results: str) -> None:
     config = without_folders((run / CONFIG).read_text(encoding="utf-8"))
     for name, text in ((CONFIG, config), (RESULTS, results)):
-        with whole_file(kept / name) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(kept / name, text)
     (kept / METRICS).unlink(missing_ok=True)
     if (run / METRICS).exists():
         shutil.copyfile(run / METRICS, kept / METRICS)

@@ -43,6 +43,16 @@ def whole_file(path: Path, old: Path | None = None) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all, as `whole_file` does.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def _sync(path: Path) -> None:
     """Wait until a file's content, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -27,7 +27,7 @@ from cofusion.configs import expand_configs, explain, read_config, run_name
 from cofusion.console import Bar, quiet, say
 from cofusion.data import FusionDataModule, PairDataModule, RealPairDataModule
 from cofusion.errors import UserError
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.run_dir import run_directory
 from cofusion.training import FusionModule
 from cofusion.training.callbacks import PredictionWriter, ResultsWriter
@@ -311,8 +311,7 @@ class SaveConfig(SaveConfigCallback):
         for key in _NOT_SAVED:
             config.pop(key, None)
         text = self.parser.dump(config)
-        with whole_file(Path(trainer.default_root_dir) / "config.yaml") as part:
-            part.write_text(text)
+        write_text(Path(trainer.default_root_dir) / "config.yaml", text)
         for logger in trainer.loggers:
             if not isinstance(logger, MetricsLog):
                 logger.log_hyperparams(yaml.safe_load(text))

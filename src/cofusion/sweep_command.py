@@ -240,7 +240,7 @@ def _status(given: Namespace) -> None:
 # --- table --------------------------------------------------------------------------------------------
 def _table(given: Namespace) -> None:
     from cofusion.cluster.groups import groups
-    from cofusion.files import whole_file
+    from cofusion.files import write_text
     from cofusion.reports.figures.spread_figure import spread_figure
     from cofusion.reports.figures.style import save_figure
     from cofusion.reports.tables.ablation import PAPER
@@ -257,8 +257,7 @@ def _table(given: Namespace) -> None:
     texts = {"markdown": table.markdown(), "csv": table.csv(), "latex": table.latex()}
     folder = given.output.expanduser() if given.output else plan.folder
     for name, suffix in _FORMATS.items():
-        with whole_file(folder / f"table.{suffix}") as part:
-            part.write_text(texts[name], encoding="utf-8")
+        write_text(folder / f"table.{suffix}", texts[name])
     beside = PAPER if is_ablation(found) else {}
     save_figure(spread_figure(table, beside, plan.sweep.name), folder / "table.png")
     print(texts[given.format], end="", flush=True)
@@ -282,7 +281,7 @@ def _make_table(plan: "Plan", found: "list[Group]") -> "SpreadTable":
 
 def _latency(kept: Path, runs: dict[str, Path]) -> tuple[dict[str, float], str]:
     """Measure the latency once; later tables of the same trials show the same."""
-    from cofusion.files import whole_file
+    from cofusion.files import write_text
     from cofusion.latency import SIZE, latencies
 
     names = {name: run.name for name, run in runs.items()}
@@ -298,6 +297,5 @@ def _latency(kept: Path, runs: dict[str, Path]) -> tuple[dict[str, float], str]:
         print(f"note: no latency: {error}", file=sys.stderr, flush=True)
         return {}, ""
     device = f"one {SIZE} x {SIZE} image, {device}"
-    with whole_file(kept) as part:
-        part.write_text(json.dumps({"runs": names, "ms": found, "device": device}, indent=1) + "\n")
+    write_text(kept, json.dumps({"runs": names, "ms": found, "device": device}, indent=1) + "\n")
     return found, device

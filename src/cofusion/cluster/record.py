@@ -16,7 +16,7 @@ import yaml
 
 from cofusion.cluster.trial import Trial
 from cofusion.configs import expand_configs
-from cofusion.files import whole_file
+from cofusion.files import write_text
 
 Outcome = Literal["complete", "cut", "failed"]
 
@@ -121,8 +121,7 @@ def write_record(record: Record, run_dir: Path) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    with whole_file(run_dir / _FILE) as part:
-        part.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    write_text(run_dir / _FILE, json.dumps(asdict(record), indent=2) + "\n")
 
 
 def end_attempt(record: Record, run_dir: Path, outcome: Outcome, status: int | None) -> None:

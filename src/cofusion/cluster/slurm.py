@@ -11,7 +11,7 @@ from pathlib import Path
 from cofusion.cluster.plan import Plan
 from cofusion.cluster.trial import Trial
 from cofusion.errors import UserError
-from cofusion.files import whole_file
+from cofusion.files import write_text
 
 # Lightning saves and queues the job again when this arrives, so many seconds before the time limit. Without
 # "B:" it reaches the trial, which srun started, and not this script.
@@ -55,14 +55,12 @@ def submit(plan: Plan, trials: Sequence[Trial], jobs: int, options: Sequence[str
     folder = _next_free(plan.folder / "slurm")
     shutil.copy(plan.sweep.path, folder / f"{plan.sweep.name}.yaml")
     path = folder / "job.sh"
-    with whole_file(path) as part:
-        part.write_text(script(plan, trials, jobs, options, folder), encoding="utf-8")
+    write_text(path, script(plan, trials, jobs, options, folder))
     done = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"sbatch refuses {path}: {' '.join((done.stderr or done.stdout).split())}")
     job = done.stdout.strip().partition(";")[0]
-    with whole_file(folder / "job") as part:
-        part.write_text(f"{job} {' '.join(str(trial.index) for trial in trials)}\n", encoding="utf-8")
+    write_text(folder / "job", f"{job} {' '.join(str(trial.index) for trial in trials)}\n")
     return job
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cofusion.errors import UserError
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.inference import product
 from cofusion.inference.tiles import Span
 from cofusion.scenes.formats import Raw
@@ -46,8 +46,7 @@ class Journal:
     def write(self) -> None:
         """Write the record."""
         content = {"identity": self.identity, "strips": self.done}
-        with whole_file(_record_of(self.target)) as path:
-            path.write_text(json.dumps(content, indent=1))
+        write_text(_record_of(self.target), json.dumps(content, indent=1))
 
     def close(self) -> None:
         """Remove the record: the product has its name, or is to begin anew."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.inference import product
 from cofusion.inference.consistency import Difference, compare, sensors_of
 from cofusion.inference.files import Result
@@ -50,8 +50,7 @@ def write_report(result: Result) -> tuple[Path, Path]:
     if sensors is not None:
         images = result.path, result.setup, result.layout, sensors
         measured = compare(*images), quality(*images)
-    with whole_file(page) as part:
-        part.write_text("\n".join(_lines(result, picture, measured)) + "\n", encoding="utf-8")
+    write_text(page, "\n".join(_lines(result, picture, measured)) + "\n")
     return picture, page
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cofusion.errors import UserError
-from cofusion.files import alone, sha256, whole_file
+from cofusion.files import alone, sha256, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +101,7 @@ def _make(folder: Path, identity: Facts, make: Callable[[Path], Facts], source: 
 
 
 def _write_record(folder: Path, record: Facts) -> None:
-    with whole_file(folder / _RECORD) as path:
-        path.write_text(json.dumps(record, indent=1))
+    write_text(folder / _RECORD, json.dumps(record, indent=1))
 
 
 def _stamp(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cofusion.errors import UserError
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.sensors.noise import Noise
 from cofusion.sensors.psf import Border
 from cofusion.sensors.response import SpectralResponse
@@ -46,8 +46,7 @@ def write_sensors(path: str | Path, sensors: Sensors, about: Mapping[str, Any] |
         "about": dict(about or {}),
     }
     text = json.dumps(content, indent=1, allow_nan=False)
-    with whole_file(Path(path).expanduser()) as part:
-        part.write_text(text + "\n", encoding="utf-8")
+    write_text(Path(path).expanduser(), text + "\n")
 
 
 def read_sensors(path: str | Path) -> Sensors:

@@ -21,7 +21,7 @@ import requests
 
 from cofusion.errors import UserError
 from cofusion.files import sha256 as file_sha256
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.scenes.space import check_space
 
 _CHUNK = 1 << 16  # bytes; what is lost of the last piece when the connection is cut
@@ -205,8 +205,7 @@ def _record(part: Path) -> Path:
 
 
 def _note(part: Path, origin: _Origin) -> None:
-    with whole_file(_record(part)) as path:
-        path.write_text(json.dumps(asdict(origin)), encoding="utf-8")
+    write_text(_record(part), json.dumps(asdict(origin)))
 
 
 def _known(url: str, part: Path) -> _Origin | None:

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, cuda, get_num_threads
 
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.machine import package_version, processor, versions
 from cofusion.metrics import MAIN_METRICS, NO_REFERENCE_METRICS, mean_scores
 from cofusion.reports import metric_table
@@ -151,8 +151,9 @@ class ResultsWriter(Callback):
             "protocol": _protocol(data),
             "checkpoint": _checkpoint(trainer),
         }
-        with whole_file(run_dir(trainer) / "results.json") as part:
-            part.write_text(json.dumps(_json(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(
+            run_dir(trainer) / "results.json", json.dumps(_json(record), indent=2, allow_nan=False) + "\n"
+        )
 
 
 def source_commit() -> str | None:
