@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from cofusion.cli import Parser
 from cofusion.errors import UserError
+from cofusion.speed import PRECISIONS
 
 if TYPE_CHECKING:
     from cofusion.speed.record import Row
 
 _FILES = ("speed.json", "speed.md", "speed.png", "speed.pdf")
-_PRECISIONS = ("float32", "bf16", "compiled")
 _PACKAGES = ("cofusion", "torch", "numpy")
 
 
@@ -62,7 +62,7 @@ def _parser(verb: str) -> ArgumentParser:
     add(
         "--precision",
         nargs="+",
-        choices=_PRECISIONS,
+        choices=PRECISIONS,
         default=["float32"],
         help="float32, bf16 under autocast, or float32 compiled and frozen (float32)",
     )
@@ -90,6 +90,9 @@ def _bands(text: str) -> tuple[int, int]:
 def _speed(given: Namespace) -> None:
     folder = _output(given.output)
     _check_numbers(given)
+    from cofusion.files import write_text
+    from cofusion.reports.figures.speed_figure import speed_figure
+    from cofusion.reports.figures.style import save_for_print
     from cofusion.speed.case import Case
     from cofusion.speed.comparison import compare
     from cofusion.speed.methods import ablations, names
@@ -119,8 +122,8 @@ def _speed(given: Namespace) -> None:
             # What was measured stays where a later case fails.
             write_record(folder / "speed.json", about, rows)
     if folder:
-        _write(folder / "speed.md", markdown(rows))
-        _draw(folder, rows, about["machine"])
+        write_text(folder / "speed.md", markdown(rows))
+        save_for_print(speed_figure(rows, about["machine"]), folder / "speed.png")
         print(f"wrote {folder}: {', '.join(_FILES)}", flush=True)
     below = missed(rows)
     if below and given.check:
@@ -180,19 +183,3 @@ def _gpu(name: str) -> str:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _write(path: Path, text: str) -> None:
-    from cofusion.files import whole_file
-
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def _draw(folder: Path, rows: "list[Row]", machine: str) -> None:
-    from cofusion.reports.figures.speed_figure import speed_figure
-    from cofusion.reports.figures.style import save_figure
-
-    figure = speed_figure(rows, machine)
-    for suffix in ("png", "pdf"):
-        save_figure(figure, folder / f"speed.{suffix}")

@@ -14,8 +14,7 @@ import pytest
 import yaml
 
 from cofusion.errors import UserError
-from cofusion.reports import pictures
-from cofusion.reports.figures import efficiency
+from cofusion.reports.figures import style
 from cofusion.reports.records.images import write_scene
 from cofusion.reports.report import read_report, write_report
 from picture_runs import WAVELENGTHS, cubes, psnr
@@ -39,8 +38,7 @@ def _drawn_small(monkeypatch: pytest.MonkeyPatch) -> None:
             figure.savefig(drawn, dpi=20)
             path.write_bytes(drawn.getvalue())
 
-    monkeypatch.setattr(pictures, "save_figure", save)
-    monkeypatch.setattr(efficiency, "save_figure", save)
+    monkeypatch.setattr(style, "save_figure", save)
 
 
 def write_runs(folder: Path) -> None:

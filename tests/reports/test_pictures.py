@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from cofusion.cli import main
-from cofusion.reports import pictures
-from cofusion.reports.figures import efficiency
+from cofusion.reports.figures import style
 from cofusion.reports.records.curves import read_curve
 from cofusion.reports.records.images import write_scene
 from cofusion.reports.records.runs import read_run
@@ -29,8 +28,7 @@ def report(tmp_path, monkeypatch):
 
     def make(drawn=False):
         if not drawn:
-            monkeypatch.setattr(pictures, "save_figure", save)
-            monkeypatch.setattr(efficiency, "save_figure", save)
+            monkeypatch.setattr(style, "save_figure", save)
         assert main(["report", str(tmp_path / "runs"), "-o", str(tmp_path / "report"), "--overwrite"]) == 0
         return tmp_path / "report"
 

@@ -15,7 +15,7 @@ from cofusion.reports.figures.comparison_figure import comparison_figure
 from cofusion.reports.figures.curves_figure import band_figure, training_figure
 from cofusion.reports.figures.method_lines import Lines, method_lines
 from cofusion.reports.figures.spectra_figure import spectra_figure
-from cofusion.reports.figures.style import save_figure
+from cofusion.reports.figures.style import save_for_print
 from cofusion.reports.page.scenes import page_scene, sample_step
 from cofusion.reports.records.curves import read_curve
 from cofusion.reports.records.images import RecordedScene
@@ -148,8 +148,7 @@ class _Drawn:
         while path in self.pictures.figures:
             number += 1
             path = self.where / f"{stem}_{number}.png"
-        save_figure(figure, self.folder / path, dpi=_PRINT)
-        save_figure(figure, self.folder / path.with_suffix(".pdf"), dpi=_PRINT)
+        save_for_print(figure, self.folder / path, _PRINT)
         self.pictures.figures[path] = caption
         self.pictures.plots += [path] if plot else []
 

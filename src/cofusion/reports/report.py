@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -46,6 +47,21 @@ class Report:
     def runs(self) -> list[Run]:
         """The runs that the tables count."""
         return [run for section in self.sections for run in section.runs]
+
+    @cached_property
+    def tables(self) -> dict[int, list[tuple[Section, SpreadTable]]]:
+        """By their number in the paper, the tables that some run fills, each with its section."""
+        made: dict[int, list[tuple[Section, SpreadTable]]] = {1: [], 2: [], 3: []}
+        for section in self.sections:
+            for number, table in ((1, main_table(section)), (2, no_reference_table(section))):
+                made[number] += [(section, table)] if table else []
+            made[3] += [(section, table) for table in ablation_tables(section)]
+        return made
+
+    @cached_property
+    def statement(self) -> str:
+        """What was measured and how, in Markdown."""
+        return protocol_statement(self.sections)
 
     def check_strictly(self) -> None:
         """Refuse what a report otherwise separates or leaves out.
@@ -118,8 +134,8 @@ def write_report(
 
 def files(report: Report, pictures: Pictures | None = None) -> dict[str, str]:
     """Return the text of every file of a report by name, but for its page."""
-    found = {"protocol.md": protocol_statement(report.sections)}
-    for number, tables in _tables(report).items():
+    found = {"protocol.md": report.statement}
+    for number, tables in report.tables.items():
         if not tables:
             continue
         titles = [(section_title(section), table) for section, table in tables]
@@ -134,20 +150,10 @@ def files(report: Report, pictures: Pictures | None = None) -> dict[str, str]:
 def _html(report: Report, pictures: Pictures, folder: Path) -> str:
     tables = [
         (f"Table {number}, {_TITLES[number]}: {section_title(section)}", table)
-        for number, made in _tables(report).items()
+        for number, made in report.tables.items()
         for section, table in made
     ]
-    statement = protocol_statement(report.sections)
-    return report_page(tables, statement, report.runs, report.left_out, pictures, folder)
-
-
-def _tables(report: Report) -> dict[int, list[tuple[Section, SpreadTable]]]:
-    made: dict[int, list[tuple[Section, SpreadTable]]] = {1: [], 2: [], 3: []}
-    for section in report.sections:
-        for number, table in ((1, main_table(section)), (2, no_reference_table(section))):
-            made[number] += [(section, table)] if table else []
-        made[3] += [(section, table) for table in ablation_tables(section)]
-    return made
+    return report_page(tables, report.statement, report.runs, report.left_out, pictures, folder)
 
 
 def _place(section: Section) -> dict[str, str]:

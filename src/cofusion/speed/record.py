@@ -8,15 +8,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from cofusion.files import whole_file
+from cofusion.files import write_text
 from cofusion.reports.tables.texts import as_text
+from cofusion.speed import PRECISIONS
 
 # How many times as long as CoFusion others take at 103/4 bands, according to the paper (section 4.4: 5.65 ms
 # against 16.66 and 36.43 ms) and, for PSRT, to what this project asks of its own network.
 AIMS = {"U2Net": 2.9, "3DT-Net": 6.4, "PSRT": 1.0}
 AIM_BANDS = "103/4"
-
-PRECISIONS = ("float32", "bf16", "compiled")
 
 HEADINGS = (
     "method",
@@ -132,10 +131,7 @@ def write_record(path: Path, about: Mapping[str, Any], rows: Iterable[Row]) -> N
     Raises:
         OSError: The file cannot be written.
     """
-    with whole_file(path) as part:
-        part.write_text(
-            json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n", encoding="utf-8"
-        )
+    write_text(path, json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
 
 
 def read_record(path: Path) -> tuple[str, list[Row]]:

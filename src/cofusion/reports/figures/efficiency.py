@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cofusion.reports.figures.speed_figure import speed_figure
-from cofusion.reports.figures.style import save_figure
+from cofusion.reports.figures.style import save_for_print
 from cofusion.reports.pictures import Pictures
 from cofusion.reports.records.folders import folders_below
 
@@ -39,9 +39,7 @@ def draw_speeds(speeds: Sequence[tuple[str, Path]], folder: Path, pictures: Pict
     figures = _together(speeds, pictures.notes)
     for number, (machine, rows) in enumerate(figures, start=1):
         name = Path("figures") / ("efficiency.png" if len(figures) == 1 else f"efficiency_{number}.png")
-        figure = speed_figure(rows, machine)
-        for suffix in (".png", ".pdf"):
-            save_figure(figure, folder / name.with_suffix(suffix))
+        save_for_print(speed_figure(rows, machine), folder / name)
         pictures.figures[name] = f"Parameters and latency of a forward pass, {machine}"
         pictures.plots.append(name)
 

@@ -23,6 +23,21 @@ STYLE = {
 }
 
 
+def save_for_print(figure: "Figure", path: Path, dpi: int = 150) -> None:
+    """Write a figure as PNG and, beside it, as PDF, each as `save_figure` does.
+
+    Args:
+        figure: The figure.
+        path: Of the PNG.
+        dpi: Pixels per inch of the PNG, and of what a PDF holds as pixels.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    for suffix in (".png", ".pdf"):
+        save_figure(figure, path.with_suffix(suffix), dpi)
+
+
 def save_figure(figure: "Figure", path: str | Path, dpi: int = 150) -> None:
     """Write a figure as PNG or PDF, whole or not at all.
 
