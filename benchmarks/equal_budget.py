@@ -94,12 +94,13 @@ def check_plan(args: argparse.Namespace) -> None:
 
 def timed(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return what is known of every method; steps are timed where the file has none."""
-    plan, methods = earlier(args.out / "plan.json"), methods_of(args)
+    plan, methods, known = earlier(args.out / "plan.json"), methods_of(args), known_rates(args)
     todo = [name for name in methods if name not in plan]
     tasks = [(name, *args.bands, args.scale, args.patch, args.batch, args.threads) for name in todo]
     with multiprocessing.get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
         for name, seconds in zip(todo, pool.starmap(step, tasks, chunksize=1), strict=True):
-            plan[name] = {"seconds per step": seconds, "steps": int(60 * args.minutes / seconds)}
+            steps = int(60 * args.minutes / seconds)
+            plan[name] = {"seconds per step": seconds, "steps": steps, **known.get(name, {})}
             print(f"{name}: {plan[name]}", flush=True)
     save(args, plan)
     return {name: plan[name] for name in sorted(methods, key=lambda name: plan[name]["steps"])}
@@ -107,18 +108,19 @@ def timed(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def counted(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the same steps for every method, with the rate of an earlier plan where there is one."""
-    known = earlier(args.rates_of) if args.rates_of else {}
+    plan, known = earlier(args.rates_of), known_rates(args)
     # Slow ones first, as far as an earlier call has timed them.
-    order = sorted(methods_of(args), key=lambda name: -known.get(name, {}).get("seconds per step", 0.0))
-    return {name: {"steps": args.steps, **rate_of(known.get(name, {}))} for name in order}
+    order = sorted(methods_of(args), key=lambda name: -plan.get(name, {}).get("seconds per step", 0.0))
+    return {name: {"steps": args.steps, **known.get(name, {})} for name in order}
 
 
-def rate_of(plan: dict[str, Any]) -> dict[str, str]:
-    return {"lr": plan["lr"]} if "lr" in plan else {}
+def known_rates(args: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """Return the learning rates that an earlier plan has found."""
+    return {name: {"lr": one["lr"]} for name, one in earlier(args.rates_of).items() if "lr" in one}
 
 
-def earlier(plan: Path) -> dict[str, dict[str, Any]]:
-    return json.loads(plan.read_text())["methods"] if plan.exists() else {}
+def earlier(plan: Path | None) -> dict[str, dict[str, Any]]:
+    return json.loads(plan.read_text())["methods"] if plan is not None and plan.exists() else {}
 
 
 def methods_of(args: argparse.Namespace) -> list[str]:

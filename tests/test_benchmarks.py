@@ -143,13 +143,18 @@ def test_a_rate_with_which_training_fails_is_never_the_best(monkeypatch, tmp_pat
 def test_networks_train_for_the_same_time_and_stand_in_one_table(monkeypatch, tmp_path):
     out = tmp_path / "runs"
     size = ["--bands", 6, 3, "--patch", 16, "--batch", 2, "--minutes", 0.05]
-    args = ["--out", out, "--config", "quickstart.yaml", *size, "--methods", "psrt", "cofusion"]
+    (tmp_path / "plan.json").write_text('{"methods": {"psrt": {"steps": 99, "lr": "3e-4"}}}')
+    known = ["--rates-of", tmp_path / "plan.json"]
+    args = ["--out", out, "--config", "quickstart.yaml", *size, "--methods", "psrt", "cofusion", *known]
     monkeypatch.setattr(equal_budget, "SECONDS", 0.2)
     run(equal_budget, monkeypatch, *args, "--", *SMALL_NET[:1], *SMALL_SCENES)
     plan = json.loads((out / "plan.json").read_text())["methods"]
     for name, one in plan.items():
         assert one["steps"] == int(3 / one["seconds per step"])
-        assert one["trials"][one["lr"]] == max(one["trials"].values()) > 0
+        if name == "psrt":
+            assert one["lr"] == "3e-4" and "trials" not in one
+        else:
+            assert one["trials"][one["lr"]] == max(one["trials"].values()) > 0
         results = json.loads((out / "runs" / name / "results.json").read_text())
         assert (
             results["steps"] == 10 * max(1, one["steps"] // 10) and results["budget"] == "0.05 min of steps"
