@@ -143,6 +143,18 @@ def test_pixels_without_data_are_in_no_crop(files):
         module(files, msi_nodata=0.0, held_out="left", held_out_share=0.5)
 
 
+def test_where_the_pair_is_fused_holes_of_the_lr_hsi_have_their_neighbours_values(files):
+    stored = np.load(files["hsi.npy"])
+    stored[:, 8:12, 5:9] = -1
+    np.save(files["hsi.npy"], stored)
+    data = module(files, hsi_nodata=-1.0)
+    (whole,) = data.test_dataloader()
+    lr_hsi = whole["lr_hsi"][0]
+    assert whole["nodata"][0, 8 * SCALE : 12 * SCALE, 5 * SCALE : 9 * SCALE].all()
+    torch.testing.assert_close(lr_hsi[:, 9:11, 5], lr_hsi[:, 9:11, 4])
+    assert (data.hsi.cube[:, 8:12, 5:9] == 0).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

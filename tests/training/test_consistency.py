@@ -1,5 +1,7 @@
 """The physical consistency of a fused image with its pair, and its place in the loss."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -40,6 +42,16 @@ def test_the_scene_itself_is_consistent_with_its_pair(sensors):
     scene = torch.rand(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
     assert float(Consistency()(scene, *sensors.degrade(scene), sensors)) < 1e-6
     assert float(Consistency()(0.5 * scene, *sensors.degrade(scene), sensors)) > 0.1
+
+
+def test_mixed_precision_changes_nothing(sensors):
+    psf = torch.rand(3, 3, generator=torch.Generator().manual_seed(2))
+    looks = replace(sensors, psf=psf / psf.sum())
+    scene = torch.rand(1, 4, 16, 16)
+    pair = looks.degrade(scene)
+    full = Consistency()(0.9 * scene, *pair, looks)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert Consistency()(0.9 * scene, *pair, looks) == full
 
 
 class Data:

@@ -197,7 +197,11 @@ class RealPairDataModule(PairDataModule):
         hr_msi = self.radiometry.calibrate(self._msi_cube).clamp_(0, 1)
         if self._msi_nodata is not None:
             fill_nearest(hr_msi.numpy(), self._msi_nodata.numpy())
-        self._pairs[name + _FULL] = Pair(name, None, hr_msi, (self.hsi.cube,), nodata=self._nodata_of_pair())
+        lr_hsi = self.hsi.cube
+        if self.hsi.nodata is not None:
+            lr_hsi = lr_hsi.clone()
+            fill_nearest(lr_hsi.numpy(), self.hsi.nodata.numpy())
+        self._pairs[name + _FULL] = Pair(name, None, hr_msi, (lr_hsi,), nodata=self._nodata_of_pair())
         self._pairs[name] = Pair.reduced(self.hsi, hr_msi, sensors, self.augment)
         blind = self._blind()
         if blind is not None:

@@ -47,6 +47,7 @@ class Consistency:
             sensors: What the pair was taken with.
         """
         fused = fused.to(torch.promote_types(fused.dtype, torch.float32))
-        seen = replace(sensors, border="replicate").lr_hsi(fused)
-        coarse = F.l1_loss(inside(seen, sensors), inside(lr_hsi, sensors))
-        return self.lr_hsi * coarse + self.hr_msi * F.l1_loss(sensors.response(fused), hr_msi)
+        with torch.autocast(fused.device.type, enabled=False):
+            seen = replace(sensors, border="replicate").lr_hsi(fused)
+            coarse = F.l1_loss(inside(seen, sensors), inside(lr_hsi, sensors))
+            return self.lr_hsi * coarse + self.hr_msi * F.l1_loss(sensors.response(fused), hr_msi)

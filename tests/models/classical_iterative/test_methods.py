@@ -97,6 +97,16 @@ def test_a_flat_scene_is_returned(row, border):
 
 
 @every_method
+def test_mixed_precision_changes_nothing(row):
+    eyes = sensors(2, border="reflect")
+    pair = eyes.degrade(full_rank_scene())
+    method = row(**row.quick)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = method(*pair, eyes)
+    torch.testing.assert_close(mixed, method(*pair, eyes), rtol=0, atol=0)
+
+
+@every_method
 def test_a_batch_is_fused_image_by_image_the_same_every_time_and_in_float32(row):
     eyes = sensors(2, border="reflect")
     scenes = torch.cat([full_rank_scene(seed=seed) for seed in (1, 2)])

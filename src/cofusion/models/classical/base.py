@@ -31,7 +31,9 @@ class ClassicalMethod(nn.Module, ABC):
             UserError: The images are none that the method can fuse; says what it needs.
         """
         check_pair(lr_hsi, hr_msi, sensors.scale, msi_bands=sensors.response.msi_bands)
-        return self.fuse(lr_hsi, hr_msi, sensors)
+        # Sums over bands and pixels in half precision are not worth their name.
+        with torch.autocast(hr_msi.device.type, enabled=False):
+            return self.fuse(lr_hsi, hr_msi, sensors)
 
     @abstractmethod
     def fuse(self, lr_hsi: Tensor, hr_msi: Tensor, sensors: Sensors) -> Tensor:

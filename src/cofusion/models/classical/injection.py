@@ -26,16 +26,14 @@ def mix(weights: Tensor, image: Tensor, offset: Tensor | None = None) -> Tensor:
     batch, _, rows, cols = image.shape
     image = image.float()
     start = image.new_zeros(()) if offset is None else offset.mT.float()
-    with torch.autocast(image.device.type, enabled=False):
-        mixed = torch.baddbmm(start, _pixels(image), weights.mT.float())
+    mixed = torch.baddbmm(start, _pixels(image), weights.mT.float())
     return mixed.view(batch, rows, cols, -1).permute(0, 3, 1, 2)
 
 
 def add_detail(fine: Tensor, weights: Tensor, image: Tensor) -> Tensor:
     """Add `mix(weights, image)` to an image of `up`, in place, and return it."""
-    with torch.autocast(image.device.type, enabled=False):
-        pixels = fine.permute(0, 2, 3, 1).view(len(fine), -1, fine.shape[1])
-        pixels.baddbmm_(_pixels(image.float()), weights.mT.float())
+    pixels = fine.permute(0, 2, 3, 1).view(len(fine), -1, fine.shape[1])
+    pixels.baddbmm_(_pixels(image.float()), weights.mT.float())
     return fine
 
 
