@@ -183,6 +183,16 @@ def test_a_picture_and_a_report_lie_beside_the_product(pair, weights):
         assert float(row.split("|")[2]) == pytest.approx(error.square().mean().sqrt().item(), abs=1e-5)
 
 
+def test_a_report_replaces_no_file_unasked(pair, capfd):
+    Path("fused.md").write_text("mine")
+    line = fails(capfd, pair, "--method", "bicubic")
+    assert "fused.md would be replaced by the report; give another -o, --no-report" in line
+    assert Path("fused.md").read_text() == "mine"
+    fuses(pair, "--method", "bicubic")
+    fuses(pair, "--method", "bicubic", "--overwrite", report=True)
+    assert Path("fused.md").read_text() != "mine"
+
+
 def test_no_report_where_none_is_wanted(pair):
     fuses(pair, "--method", "bicubic")
     assert not Path("fused.md").exists() and not Path("fused.png").exists()

@@ -78,7 +78,12 @@ def _inputs(given: Namespace) -> dict[str, Any]:
 
 def _fuse(given: Namespace, command: str, team: "Team | None" = None) -> None:
     from cofusion.inference import fuse_files
+    from cofusion.inference.report import check_free, write_report
 
+    output = Path(given.output).expanduser()
+    # Of a product that exists, fuse_files speaks.
+    if not (given.no_report or given.overwrite or output.exists()):
+        check_free(output)
     with _progress() as progress:
         result = fuse_files(
             **_inputs(given),
@@ -100,8 +105,6 @@ def _fuse(given: Namespace, command: str, team: "Team | None" = None) -> None:
         f"{result.network_seconds / max(result.seconds, 1e-9):.0%} of it in {result.setup.method.name}"
     )
     if not given.no_report:
-        from cofusion.inference.report import write_report
-
         print(f"wrote {' and '.join(str(path) for path in write_report(result))}", flush=True)
 
 

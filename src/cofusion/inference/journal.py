@@ -113,8 +113,9 @@ def alone(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        # While it is held: once released, the file may be another process's lock.
         Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _still_there(part: Path, done: dict[int, int], strips: list[Span]) -> dict[int, int]:

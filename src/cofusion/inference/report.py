@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cofusion.errors import UserError
 from cofusion.files import write_text
 from cofusion.inference import product
 from cofusion.inference.consistency import Difference, compare, sensors_of
@@ -31,6 +32,27 @@ Measured = tuple[tuple[Difference, Difference], dict[str, float]]
 _WHOLE, _DETAIL = 800, 160
 
 
+def check_free(target: Path) -> None:
+    """Check that a report would replace nothing.
+
+    Args:
+        target: The product that it will lie beside.
+
+    Raises:
+        UserError: There is a file of its name.
+    """
+    if taken := [str(path) for path in beside(target) if path.exists()]:
+        raise UserError(
+            f"{' and '.join(taken)} would be replaced by the report; give another -o, --no-report to write "
+            "none, or --overwrite"
+        )
+
+
+def beside(target: Path) -> tuple[Path, Path]:
+    """Return the paths of the picture and the page beside a product."""
+    return target.with_suffix(".png"), target.with_suffix(".md")
+
+
 def write_report(result: Result) -> tuple[Path, Path]:
     """Write `NAME.png`, a quick look, and `NAME.md`, one page about the fusion, beside a product.
 
@@ -43,7 +65,7 @@ def write_report(result: Result) -> tuple[Path, Path]:
     Raises:
         OSError: The folder cannot be written.
     """
-    picture, page = result.path.with_suffix(".png"), result.path.with_suffix(".md")
+    picture, page = beside(result.path)
     save_figure(_figure(result), picture)
     sensors = result.setup.sensors or sensors_of(result.setup.method.provenance)
     measured = None
