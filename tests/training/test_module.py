@@ -320,6 +320,13 @@ def test_whole_images_are_fused_in_tiles_where_asked(tmp_path):
         torch.testing.assert_close(one, fused[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.001])
+def test_dark_and_flat_images_are_fused_in_tiles_too(value):
+    pair = {"lr_hsi": torch.full((1, HSI, 32, 32), value), "hr_msi": torch.full((1, MSI, 128, 128), value)}
+    fused = FusionModule(Bicubic(SCALE), tile=64).predict_step({**pair, "name": ["dark"]}, 0)["fused"]
+    torch.testing.assert_close(fused, torch.full((1, HSI, 128, 128), value))
+
+
 @pytest.mark.parametrize(
     ("tile", "margin", "words"),
     [

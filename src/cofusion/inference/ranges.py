@@ -32,16 +32,17 @@ class Range:
     missing: float
 
 
-def look_through(image: Image, scaling: float | None) -> Range:
+def look_through(image: Image, scaling: float | None, check: bool = True) -> Range:
     """Go once through an image and check that its values fit the scaling.
 
     Args:
         image: The image, cropped to what is used.
         scaling: What its values are divided by; their maximum where left out.
+        check: Refuse a constant image, and values that are almost all outside of [0, 1] or far below 1 after
+            dividing.
 
     Raises:
-        UserError: No pixel with data, a constant image, values that are almost all outside of [0, 1] or far
-            below 1 after dividing, or no positive value where the maximum is asked for.
+        UserError: No pixel with data, no positive value where the maximum is asked for, or what is refused.
     """
     if scaling is not None and not 0 < scaling < math.inf:
         raise UserError(f"a scaling is a number above 0, not {scaling}; the values are divided by it")
@@ -58,23 +59,19 @@ def look_through(image: Image, scaling: float | None) -> Range:
         raise UserError(
             f"no pixel of {image.name} in the common area holds data; give another file or nodata value"
         )
-    if low == high:
+    if check and low == high:
         raise UserError(
             f"all values of {image.name} in the common area are {low:g}; there is nothing to fuse"
         )
     values = bands * (rows * cols - missing)
     divisor = high if scaling is None else scaling
-    _check(image.name, low, high, divisor, outside / values)
-    return Range(divisor, low, high, outside / values, missing / (rows * cols))
-
-
-def _check(name: str, low: float, high: float, divisor: float, clipped: float) -> None:
-    found = f"the values of {name} range from {low:g} to {high:g}"
+    found = f"the values of {image.name} range from {low:g} to {high:g}"
     if divisor <= 0:
         raise UserError(f"{found}; there is no positive one to divide by")
-    if clipped > 0.5 or high < _DARK * divisor:
+    if check and (outside > 0.5 * values or high < _DARK * divisor):
         raise UserError(
             f"{found} and are divided by {divisor:g}, as the weights' training or the option says: "
-            f"{clipped:.0%} would leave [0, 1] and the largest would be {high / divisor:.2g}; give the "
-            "divisor that brings this file to the training's range (--hsi-scaling, --msi-scaling)"
+            f"{outside / values:.0%} would leave [0, 1] and the largest would be {high / divisor:.2g}; give "
+            "the divisor that brings this file to the training's range (--hsi-scaling, --msi-scaling)"
         )
+    return Range(divisor, low, high, outside / values, missing / (rows * cols))

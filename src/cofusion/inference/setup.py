@@ -42,6 +42,7 @@ class Options:
         margin: Width of what is computed around tiles and discarded; left out, what the method needs.
         sensors: Those that took the pair, for a classical method; left out, it estimates them.
         device: `auto`, `cpu`, `cuda` or another name of a torch device.
+        check_values: Refuse images whose values are all alike or look like another unit's than the scaling's.
     """
 
     align: bool = False
@@ -53,6 +54,7 @@ class Options:
     margin: int | None = None
     sensors: Sensors | None = None
     device: str = "auto"
+    check_values: bool = True
 
     def __post_init__(self) -> None:
         if self.tile < 1 or self.overlap < 0 or (self.margin or 0) < 0:
@@ -114,7 +116,7 @@ def set_up(
         pair, hsi, msi = _as_trained(pair, chosen.provenance, options)
     else:
         hsi, msi = (
-            look_through(image, scaling)
+            look_through(image, scaling, options.check_values)
             for image, scaling in ((pair.lr_hsi, options.hsi_scaling), (pair.hr_msi, options.msi_scaling))
         )
         if method == BICUBIC:
@@ -126,7 +128,7 @@ def set_up(
             image = calibrated(pair.hr_msi, gain, offset)
             chosen = classical_method(method, pair, known)
             pair = replace(pair, hr_msi=image, notes=(*pair.notes, *known.notes))
-            msi = look_through(image, 1.0)
+            msi = look_through(image, 1.0, options.check_values)
     _, rows, cols = pair.hr_msi.shape
     margin = chosen.margin if options.margin is None else options.margin
     tile = max(rows, cols) if chosen.whole else options.tile
@@ -138,12 +140,13 @@ def set_up(
 
 def _as_trained(pair: Pair, trained: Provenance, options: Options) -> tuple[Pair, Range, Range]:
     """Bring the values of a pair to what the weights were trained on; give the pair and both ranges."""
-    hsi = look_through(pair.lr_hsi, options.hsi_scaling or trained.scaling)
+    check = options.check_values
+    hsi = look_through(pair.lr_hsi, options.hsi_scaling or trained.scaling, check)
     if trained.msi_gain is None or trained.msi_offset is None or options.msi_scaling is not None:
         # The multispectral image of a simulated pair has the scene's own scaling.
-        return pair, hsi, look_through(pair.hr_msi, options.msi_scaling or trained.scaling)
+        return pair, hsi, look_through(pair.hr_msi, options.msi_scaling or trained.scaling, check)
     image = calibrated(pair.hr_msi, trained.msi_gain, trained.msi_offset)
-    return replace(pair, hr_msi=image), hsi, look_through(image, 1.0)
+    return replace(pair, hr_msi=image), hsi, look_through(image, 1.0, check)
 
 
 def _of_sensors(sensors: Sensors | None, phase: float | None) -> tuple[int | None, float | None]:

@@ -282,7 +282,13 @@ class FusionModule(LightningModule):
     def _fuse_tiles(self, lr_hsi: Tensor, hr_msi: Tensor, tile: int) -> Tensor:
         if isinstance(self.net, ClassicalMethod):
             raise UserError(f"{type(self.net).__name__} needs the whole image; leave model.tile out")
-        options = {"tile": tile, "margin": self.tile_margin, "device": str(self.device)}
+        # Regions of a scene may be dark or flat.
+        options = {
+            "tile": tile,
+            "margin": self.tile_margin,
+            "device": str(self.device),
+            "check_values": False,
+        }
         images = [
             fuse(one.cpu(), guide.cpu(), self.net, **options)
             for one, guide in zip(lr_hsi, hr_msi, strict=True)
