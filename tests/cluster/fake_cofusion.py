@@ -1,9 +1,10 @@
 """Stands in for the interpreter of a trial: behaves as a `cofusion fit` would, without training.
 
 What it does is the trial's value `mode`: `good`, `bad` (fails), `flaky` (fails the first time), `slow` (an
-epoch every tenth of a second, 100 of them; stops when asked), `stubborn` (does not stop), `second` (10 only)
-and `untested` (trains, does not test). A run that is started again goes on with its next epoch. With
-`-m cofusion sweep` it is the real command, with this file as the trials' interpreter.
+epoch every tenth of a second, 100 of them; stops when asked), `stubborn` (does not stop), `second` (10 only),
+`untested` (trains, does not test) and `requeued` (ends as one that SLURM will start again). A run that is
+started again goes on with its next epoch. With `-m cofusion sweep` it is the real command, with this file as
+the trials' interpreter.
 `--pause` is the time before its results.
 """
 
@@ -31,6 +32,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if mode == "bad" or (mode == "flaky" and len((run / "starts").read_text().splitlines()) == 1):
         sys.exit("cofusion: error: no such scene")
+    if mode == "requeued":
+        sys.exit(os.EX_TEMPFAIL)
     train(run, epochs, 0.1 if epochs > 2 else 0.0)
     time.sleep(float(options.get("pause", 0)))
     seed = float(options.get("seed_everything", 0))

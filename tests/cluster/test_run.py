@@ -52,6 +52,11 @@ def test_a_failing_trial_does_not_stop_the_others(sweep, capfd):
     assert found["untested"][0] == "cut"
 
 
+def test_a_trial_that_slurm_will_start_again_has_not_failed(sweep, capfd):
+    assert main(["sweep", "run", sweep("requeued")]) == 1
+    assert states(capfd)["requeued"][0] == "cut"
+
+
 def test_started_again_it_runs_what_is_not_complete(sweep, capfd):
     assert main(["sweep", "run", sweep("good", "flaky")]) == 1
     assert (starts("good"), starts("flaky")) == (1, 1)

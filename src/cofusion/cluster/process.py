@@ -108,9 +108,11 @@ class RunningTrial:
     def _outcome(self, status: int) -> Outcome:
         if is_complete(read_config(self.run_dir), read_results(self.run_dir)):
             return "complete"
-        # A trial that is stopped on request may end with 0; a command under srun ends with 128 + signal.
+        # A trial that is stopped on request may end with 0, one that SLURM queues again with EX_TEMPFAIL; a
+        # command under srun ends with 128 + signal.
         ended_by = -status if status < 0 else status - 128
-        return "cut" if self.stopped or status == 0 or ended_by in _STOPPED else "failed"
+        cut = self.stopped or status in (0, os.EX_TEMPFAIL) or ended_by in _STOPPED
+        return "cut" if cut else "failed"
 
 
 def last_line(log: Path) -> str:
