@@ -4,7 +4,7 @@ Only what `cofusion benchmark --help` needs is imported here.
 """
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,10 @@ def _parser(verb: str) -> ArgumentParser:
 
 
 def _bands(text: str) -> tuple[int, int]:
-    hsi, msi = map(int, text.split("/"))
+    try:
+        hsi, msi = map(int, text.split("/"))
+    except ValueError:
+        raise ArgumentTypeError(f"expected numbers of bands such as 103/4, got {text!r}") from None
     return hsi, msi
 
 

@@ -5,7 +5,7 @@ Only what `cofusion sweep --help` needs is imported here.
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,7 +107,7 @@ def _parser(verb: str) -> ArgumentParser:
 
 def _count(text: str) -> int:
     if not text.isdigit() or text == "0":
-        raise ValueError
+        raise ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
     return int(text)
 
 

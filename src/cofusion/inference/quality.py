@@ -10,7 +10,7 @@ from cofusion.inference.images import Array
 from cofusion.inference.layout import Layout
 from cofusion.inference.setup import Setup
 from cofusion.metrics import d_lambda, d_s
-from cofusion.metrics.qnr import blanked
+from cofusion.metrics.qnr import blanked, combined
 from cofusion.sensors import Sensors
 
 # Pixels of the product along an axis: enough windows for a mean, little memory.
@@ -39,11 +39,11 @@ def quality(path: Path, setup: Setup, layout: Layout, sensors: Sensors) -> dict[
     lr_hsi = _tensor(setup.pair.lr_hsi.load(rows, cols), setup.hsi_range.scaling)
     hr_msi = _tensor(setup.pair.hr_msi.load(fine_rows, fine_cols), setup.msi_range.scaling)
     images = blanked(fused, lr_hsi, hr_msi, torch.from_numpy(cube[0]).isnan())
-    spectral, spatial = float(d_lambda(*images[:2])), float(d_s(*images, sensors))
+    spectral, spatial = d_lambda(*images[:2]), d_s(*images, sensors)
     return {
-        "d_lambda": spectral,
-        "d_s": spatial,
-        "qnr": (1 - spectral) * (1 - spatial),
+        "d_lambda": float(spectral),
+        "d_s": float(spatial),
+        "qnr": float(combined(spectral, spatial)),
         "side": max(fused.shape[1:]),
     }
 

@@ -107,5 +107,5 @@ class MeanOverImages(Metric, ABC):
         self.count += values.numel()
 
     def compute(self) -> Tensor:
-        """Return the mean over images, a float64 scalar."""
+        """Return the mean over images, a float64 scalar; NaN where there was none."""
         return self.total / self.count

@@ -24,7 +24,8 @@ class Provenance:
         preset: Named protocol that blur and decimation follow: `paper` or `wald`.
         psf: `(k, k)` point spread function of the hyperspectral sensor, one tap per full-resolution pixel,
             sum 1.
-        border: Values beyond the image when blurring: `reflect`, `replicate`, `circular` or `constant`.
+        border: Values beyond the image when blurring: `reflect`, `symmetric`, `replicate`, `circular` or
+            `constant`.
         response: Where the spectral response of the multispectral sensor comes from: `nikon_d700`.
         response_names: `(c,)` names of the MSI bands, in order.
         response_weights: `(c, C)` share of each HSI band in each MSI band; every row has sum 1.

@@ -109,11 +109,10 @@ class SceneSet(ABC):
 
     def check_names(self, names: Sequence[str]) -> None:
         """Raise `UserError` for names that the data set does not know."""
-        unknown = [name for name in names if name not in self.names()]
+        known = self.names()
+        unknown = [name for name in names if name not in known]
         if unknown:
-            raise UserError(
-                f"{self.title} has no scene {', '.join(unknown)}; it has: {', '.join(self.names())}"
-            )
+            raise UserError(f"{self.title} has no scene {', '.join(unknown)}; it has: {', '.join(known)}")
 
     def find(self, name: str) -> Path:
         """Return the file of a scene: the first of `path(name)` that exists.

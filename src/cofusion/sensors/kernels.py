@@ -78,7 +78,7 @@ class GaussianPSF(PSFSpec):
         return gaussian_psf(size, (down, right), self.angle)
 
     def describe(self) -> str:
-        """Return the widths, the angle and the size as given."""
+        """Return what the widths are and, where they differ, which is which and the angle."""
         down, right = self.width
         width = f"{down:g}" if down == right else f"{down:g} down, {right:g} right, turned {self.angle:g} deg"
         return f"gaussian, {self.kind} {width}"

@@ -42,7 +42,8 @@ class Contents:
         shape: `(bands, rows, cols)`.
         dtype: Type of the stored values.
         load: Reads the values of all bands, rows and columns, or of runs of them.
-        whole: Whether every call of `load` reads the whole file, however little is asked for.
+        whole: Whether every call of `load` reads the whole file, or of a folder of bands whole bands, however
+            little is asked for.
         wavelengths: `(bands,)` band centres in nm, or None.
         bad_bands: Bands, counted from 0, that the file calls unusable.
         nodata: The value that stands for missing data, or None.
