@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 import scene_files
@@ -14,7 +15,8 @@ from cofusion.data import RealPairDataModule
 from cofusion.errors import UserError
 from cofusion.sensors import GaussianResponse
 from cofusion.sensors.files import write_sensors
-from command import SMALL
+from command import SMALL, SMALL_RUN
+from raster_pair import CRS, HIGHEST, PLACE, RasterPair
 
 SCALE, SIZE = 4, 128
 GAIN, OFFSET = (0.5, 0.8, 1.3), (0.02, 0.0, -0.01)
@@ -212,3 +214,23 @@ def test_from_two_files_to_weights_that_know_them(files, tmp_path, capsys):
     assert provenance["scaling"] == 4000
     expected = [255 * gain for gain in GAIN]
     assert provenance["msi_gain"] == pytest.approx(expected, rel=0.05)
+
+
+def test_predictions_lie_where_the_hr_msi_does_and_have_its_holes(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    pair = RasterPair(tmp_path)
+    pair.lr_values[:, 2:5, 3:7] = 0
+    pair.write_lr(nodata=0)
+    write_sensors("sensors.json", pair.sensors)
+    given = [f"--data.{name}={name}.tif" for name in ("lr_hsi", "hr_msi")]
+    given += ["--data.sensors=sensors.json", f"--data.hsi_scaling={HIGHEST}", f"--data.msi_scaling={HIGHEST}"]
+    configs = ["--config=own_scene.yaml", "--config=classical/gsa.yaml"]
+    assert main(["predict", *configs, *given, *SMALL_RUN, "--run_dir=run"]) == 0, capfd.readouterr().err
+    (path,) = Path("run/predictions").glob("*.tif")
+    with rasterio.open(path) as file:
+        assert (file.crs, file.transform) == (CRS, PLACE)
+        missing = np.isnan(file.read(1))
+        assert np.isnan(file.nodata) and file.tags()["SCALING"] == f"{HIGHEST}.0"
+    expected = np.zeros_like(missing)
+    expected[8:20, 12:28] = True
+    assert np.array_equal(missing, expected)

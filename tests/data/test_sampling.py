@@ -94,7 +94,7 @@ def test_samples_of_a_scene_with_poisoned_regions_stay_clean(preset):
 
     def pair(cube):
         runs = [(slice(None), cube)]
-        scene = SimpleNamespace(name="x", cube=cube, mapped=None, runs=lambda: runs)
+        scene = SimpleNamespace(name="x", cube=cube, mapped=None, georeference=None, runs=lambda: runs)
         return Pair.simulate(scene, pair_of, flips=True)
 
     def crops(scene):

@@ -1,7 +1,8 @@
 """What the loaders yield: random training crops, and whole validation and test regions."""
 
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from dataclasses import astuple
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ class Batch(TypedDict):
 
     `name` holds, per sample, the scene (validation, test) or the scene and the full-resolution window of the
     crop (training). A real pair is tested without a reference, `hr_hsi`, and where one of its images has no
-    data, `nodata` says so. Training on one adds crops of the
-    pair itself, `full_lr_hsi` and `full_hr_msi`, for the consistency of what the network makes of them.
+    data, `nodata` says so. Training on one adds crops of the pair itself, `full_lr_hsi` and `full_hr_msi`,
+    for the consistency of what the network makes of them. `place` holds the fields of each `Georeference`, as
+    plain values: Lightning takes apart what it moves to a device.
     """
 
     lr_hsi: Tensor  # (B, C, h, w)
@@ -27,6 +29,7 @@ class Batch(TypedDict):
     hr_hsi: NotRequired[Tensor]  # (B, C, H, W)
     name: list[str]
     nodata: NotRequired[Tensor]  # (B, H, W) bool
+    place: NotRequired[list[tuple[Any, ...]]]
     full_lr_hsi: NotRequired[Tensor]  # (B, C, h, w)
     full_hr_msi: NotRequired[Tensor]  # (B, c, H, W)
 
@@ -133,6 +136,8 @@ class WholeRegions(Dataset[Batch]):
             batch["hr_hsi"] = pair.hr_hsi[None, :, top:bottom, left:right].contiguous()
         if pair.nodata is not None:
             batch["nodata"] = pair.nodata[None, top:bottom, left:right]
+        if pair.georeference is not None:
+            batch["place"] = [astuple(pair.georeference.window(top, left))]
         pair.release()
         return batch
 

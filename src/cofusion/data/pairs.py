@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cofusion.scenes import Scene
+from cofusion.scenes import Georeference, Scene
 from cofusion.scenes.kept import kept
 from cofusion.scenes.mapped import MappedArray, digest
 from cofusion.sensors import Sensors
@@ -33,6 +33,7 @@ class Pair:
         lr_hsi: `(C, h, w)` for each orientation of the scene (each turned back, see `Sensors.lr_hsi`), at
             index `flip_rows + 2 * flip_cols + 4 * transpose`; orientations that see the same share one.
         nodata: `(H, W)` bool, where one image of a real pair has no data and was filled; None where all have.
+        georeference: Where `hr_msi` lies, or None.
         mapped: The files behind these images, where the scene is mapped; empty where all is in memory.
     """
 
@@ -42,6 +43,7 @@ class Pair:
     lr_hsi: tuple[Tensor, ...]
     mapped: tuple[MappedArray, ...] = ()
     nodata: Tensor | None = None
+    georeference: Georeference | None = None
 
     @classmethod
     def simulate(cls, scene: Scene, sensors: Sensors, flips: bool) -> "Pair":
@@ -62,11 +64,13 @@ class Pair:
         if scene.mapped is None:
             hr_msi, *lr_hsi = images = [torch.empty(shape) for shape in _shapes(scene, sensors, turns)]
             _degrade(scene, sensors, turns, images)
-            return cls(scene.name, scene.cube, hr_msi, tuple(lr_hsi[i] for i in numbers))
+            seen, place = tuple(lr_hsi[i] for i in numbers), scene.georeference
+            return cls(scene.name, scene.cube, hr_msi, seen, georeference=place)
         files = _kept_images(scene.mapped.path.parent, scene, sensors, turns)
         hr_msi, *lr_hsi = (file.tensor for file in files)
         seen = tuple(lr_hsi[i] for i in numbers)
-        return cls(scene.name, scene.cube, hr_msi, seen, (scene.mapped, *files))
+        mapped = (scene.mapped, *files)
+        return cls(scene.name, scene.cube, hr_msi, seen, mapped, georeference=scene.georeference)
 
     @classmethod
     def reduced(cls, scene: Scene, hr_msi: Tensor, sensors: Sensors, flips: bool) -> "Pair":
@@ -84,7 +88,8 @@ class Pair:
         turns, numbers = _distinct(sensors, _TURNS if flips else _TURNS[:1])
         lr_hsi = [sensors.lr_hsi(scene.cube, *turn) for turn in turns]
         degraded = sensors.crop(sensors.lr_hsi(hr_msi))
-        return cls(scene.name, scene.cube, degraded, tuple(lr_hsi[i] for i in numbers))
+        seen = tuple(lr_hsi[i] for i in numbers)
+        return cls(scene.name, scene.cube, degraded, seen, georeference=scene.georeference)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -201,7 +201,9 @@ class RealPairDataModule(PairDataModule):
         if self.hsi.nodata is not None:
             lr_hsi = lr_hsi.clone()
             fill_nearest(lr_hsi.numpy(), self.hsi.nodata.numpy())
-        self._pairs[name + _FULL] = Pair(name, None, hr_msi, (lr_hsi,), nodata=self._nodata_of_pair())
+        self._pairs[name + _FULL] = Pair(
+            name, None, hr_msi, (lr_hsi,), nodata=self._nodata_of_pair(), georeference=self.msi.georeference
+        )
         self._pairs[name] = Pair.reduced(self.hsi, hr_msi, sensors, self.augment)
         blind = self._blind()
         if blind is not None:
