@@ -37,6 +37,17 @@ def test_nothing_is_left_where_the_scene_does_not_exist(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a"])
+def test_the_picture_is_a_png_file(name, tmp_path, capsys):
+    assert show("--config", "quickstart.yaml", "-o", str(tmp_path / name)) == 1
+    assert f"--output is a .png file, not {tmp_path / name}" in capsys.readouterr().err
+
+
+def test_a_real_pair_is_looked_at_otherwise(capsys):
+    assert show("--config", "own_scene.yaml", "--data.lr_hsi", "a.tif", "--data.hr_msi", "b.tif") == 1
+    assert "not a real pair; `cofusion fuse` writes a picture" in capsys.readouterr().err
+
+
 def test_missing_files_are_named(tmp_path, capsys):
     assert show("--config", "pavia_u_x4.yaml", "--data.root", str(tmp_path)) == 1
     assert "Pavia University: no file for pavia_u" in capsys.readouterr().err

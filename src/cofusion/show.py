@@ -75,7 +75,15 @@ class _ShowCLI(FusionCLI):
         parser.add_argument("--output", "-o", type=str | None, help="PNG file to write.")
 
     def before_instantiate_classes(self) -> None:
-        """Make no run directory."""
+        """Refuse what cannot be drawn; make no run directory."""
+        if self.datamodule_class is not FusionDataModule:
+            raise UserError(
+                "data show draws what is simulated from a scene, not a real pair; `cofusion fuse` writes a "
+                "picture of both its images, `cofusion sensors estimate --figure` one of its sensors"
+            )
+        output = self.config.output
+        if output and Path(output).suffix != ".png":
+            raise UserError(f"--output is a .png file, not {output}")
 
     def instantiate_classes(self) -> None:
         """Build the data module alone."""
