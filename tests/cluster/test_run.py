@@ -235,7 +235,7 @@ def test_two_launchers_share_the_trials(sweep, launch):
     [
         (["run"], "the following arguments are required: FILE", 2),
         (["run", "nowhere.yaml"], "nowhere.yaml' is neither a file nor", 1),
-        (["run", "sweep.yaml", "--jobs", "0"], "--jobs: invalid", 2),
+        (["run", "sweep.yaml", "--jobs", "0"], "--jobs: expected a whole number above 0, got", 2),
         (["run", "sweep.yaml", "--jbos", "2"], "unrecognized arguments: --jbos", 2),
         (["run", "sweep.yaml", "--sbatch", "gpus=1"], "--sbatch is for --launcher slurm", 2),
         (["run", "sweep.yaml", "--", "--run_dir", "x"], "--run_dir is set for every trial", 1),
