@@ -61,15 +61,16 @@ class Pair:
             UserError: The sensors do not fit the scene, or there is no room for the files.
         """
         turns, numbers = _distinct(sensors, _TURNS if flips else _TURNS[:1])
+        mapped: tuple[MappedArray, ...] = ()
         if scene.mapped is None:
-            hr_msi, *lr_hsi = images = [torch.empty(shape) for shape in _shapes(scene, sensors, turns)]
+            images = [torch.empty(shape) for shape in _shapes(scene, sensors, turns)]
             _degrade(scene, sensors, turns, images)
-            seen, place = tuple(lr_hsi[i] for i in numbers), scene.georeference
-            return cls(scene.name, scene.cube, hr_msi, seen, georeference=place)
-        files = _kept_images(scene.mapped.path.parent, scene, sensors, turns)
-        hr_msi, *lr_hsi = (file.tensor for file in files)
+        else:
+            files = _kept_images(scene.mapped.path.parent, scene, sensors, turns)
+            images = [file.tensor for file in files]
+            mapped = (scene.mapped, *files)
+        hr_msi, *lr_hsi = images
         seen = tuple(lr_hsi[i] for i in numbers)
-        mapped = (scene.mapped, *files)
         return cls(scene.name, scene.cube, hr_msi, seen, mapped, georeference=scene.georeference)
 
     @classmethod

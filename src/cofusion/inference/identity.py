@@ -39,7 +39,8 @@ def identity(lr_hsi: Image, hr_msi: Image, setup: Setup, options: Options, layou
     """Return what the product's values depend on, with names that the person knows."""
     tiling = setup.job.tiling
     facts = asdict(replace(options, sensors=None))
-    del facts["device"]
+    # Neither changes a value.
+    del facts["device"], facts["check_values"]
     return facts | {
         "sensors": None if options.sensors is None else options.sensors.identity(),
         "lr_hsi": _stamp(lr_hsi),

@@ -49,9 +49,7 @@ def create(path: Path, layout: Layout) -> None:
     profile: dict[str, Any] = {"count": bands, "height": rows, "width": cols, "dtype": layout.dtype}
     profile |= {"nodata": layout.nodata, "driver": driver}
     if layout.georeference is not None:
-        from rasterio import Affine
-
-        profile |= {"crs": layout.georeference.crs, "transform": Affine(*layout.georeference.transform)}
+        profile |= layout.georeference.profile()
     if driver == "GTiff":
         profile |= _geotiff_options(layout)
     with _writing(path, "w", **profile) as file:

@@ -1,6 +1,7 @@
 """Where on Earth a scene lies."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,12 @@ class Georeference:
 
     crs: str | None
     transform: tuple[float, float, float, float, float, float]
+
+    def profile(self) -> dict[str, Any]:
+        """Return what rasterio is told of a file's place: `crs` and `transform`."""
+        from rasterio import Affine
+
+        return {"crs": self.crs, "transform": Affine(*self.transform)}
 
     def window(self, top: float, left: float, finer: float = 1) -> "Georeference":
         """Return the place of an image that begins in row `top`, column `left` of this one.

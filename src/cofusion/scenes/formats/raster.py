@@ -78,13 +78,12 @@ def load_warped(
     Returns:
         `(bands, rows, cols)` float32; NaN where the file holds nothing.
     """
-    from rasterio import Affine
     from rasterio.enums import Resampling
     from rasterio.vrt import WarpedVRT
 
     tiff = path.suffix.lower() in (".tif", ".tiff")
     path = _envi_data(path) if path.suffix.lower() == ".hdr" else path
-    options = {"crs": grid.crs, "transform": Affine(*grid.transform), "height": shape[1], "width": shape[2]}
+    options = grid.profile() | {"height": shape[1], "width": shape[2]}
     with (
         _dataset(path, "GTiff" if tiff else "ENVI") as data,
         WarpedVRT(

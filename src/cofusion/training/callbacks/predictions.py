@@ -91,7 +91,6 @@ def write_geotiff(
         OSError: The folder cannot be written.
     """
     import rasterio
-    from rasterio import Affine
     from rasterio.errors import NotGeoreferencedWarning
 
     bands, rows, cols = cube.shape
@@ -111,7 +110,7 @@ def write_geotiff(
         "nodata": math.nan,
     }
     if georeference is not None:
-        profile |= {"crs": georeference.crs, "transform": Affine(*georeference.transform)}
+        profile |= georeference.profile()
     with whole_file(path) as part, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # many scenes have no place on Earth
         with rasterio.open(part, "w", **profile) as file:
